@@ -1,0 +1,26 @@
+"""Where things are and how much is allowed, read once from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+DATABASE_VARIABLE = "NOTEBOOK_DB"
+ROOTS_VARIABLE = "NOTEBOOK_ROOTS"
+
+
+def database_path(environ: Mapping[str, str], override: str | None = None) -> Path:
+    """Return the database file: `override`, else `NOTEBOOK_DB`, else the default."""
+    chosen = override or environ.get(DATABASE_VARIABLE) or "~/.blackroad/notebooks.db"
+    return Path(os.path.abspath(os.path.expanduser(chosen)))
+
+
+def notebook_roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders notebooks may lie in, from `NOTEBOOK_ROOTS` (like PATH).
+
+    Without the variable the whole file system is allowed: at her own shell a user
+    can read and write those files anyway. A server sets its own root instead.
+    """
+    listed = [part for part in environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if part]
+    return tuple(Path(part).expanduser() for part in listed) or (Path("/"),)

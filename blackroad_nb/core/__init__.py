@@ -1,0 +1,1 @@
+"""The rules of the house: pure, synchronous, standard library only."""

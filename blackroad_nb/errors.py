@@ -1,0 +1,185 @@
+"""Every error a user can meet, in one tree.
+
+    BlackRoadError
+    ├── InvalidInput            400  the request itself is wrong
+    │   ├── InvalidNotebook          not a notebook we can read
+    │   └── PathNotAllowed      403  outside the allowed roots
+    ├── NotFound                404
+    │   ├── NotebookNotFound
+    │   ├── ExecutionNotFound
+    │   ├── RunNotFound
+    │   └── KernelNotFound
+    ├── Conflict                409  true, but not now
+    │   ├── NotebookExists
+    │   ├── FileExists
+    │   ├── FileChanged              somebody else wrote it meanwhile
+    │   ├── KernelExists
+    │   └── RunActive
+    ├── KernelFailed            502  the kernel did not do its part
+    │   ├── KernelStartFailed
+    │   └── KernelDied
+    ├── ExportUnavailable       501  a converter this machine lacks
+    ├── ServerUnreachable       502  no notebook server answered
+    └── StoreError              503  the database
+        ├── StoreBusy
+        ├── StoreFull           507
+        ├── StoreReadOnly
+        ├── StoreCorrupt
+        └── StoreTooNew
+
+An error carries one sentence that says what happened and what to do. `code`
+is for programs, `status` is the HTTP status an edge may answer with, and
+`exit_code` is what the command line exits with.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BlackRoadError(Exception):
+    """Anything this package refuses or cannot do, said in one sentence."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInput(BlackRoadError):
+    """The request cannot be understood or carried out as it stands."""
+
+    code = "invalid_input"
+    status = 400
+    exit_code = 2
+
+
+class InvalidNotebook(InvalidInput):
+    """The file is not a notebook that nbformat accepts."""
+
+    code = "invalid_notebook"
+
+
+class PathNotAllowed(InvalidInput):
+    """The path lies outside the allowed roots once links are resolved."""
+
+    code = "path_not_allowed"
+    status = 403
+
+
+class NotFound(BlackRoadError):
+    """What was named does not exist."""
+
+    code = "not_found"
+    status = 404
+    exit_code = 3
+
+
+class NotebookNotFound(NotFound):
+    code = "notebook_not_found"
+
+
+class ExecutionNotFound(NotFound):
+    code = "execution_not_found"
+
+
+class RunNotFound(NotFound):
+    code = "run_not_found"
+
+
+class KernelNotFound(NotFound):
+    code = "kernel_not_found"
+
+
+class Conflict(BlackRoadError):
+    """The request is well formed but contradicts what is there now."""
+
+    code = "conflict"
+    status = 409
+    exit_code = 4
+
+
+class NotebookExists(Conflict):
+    code = "notebook_exists"
+
+
+class FileExists(Conflict):
+    code = "file_exists"
+
+
+class FileChanged(Conflict):
+    """The file on disk is no longer the one that was read."""
+
+    code = "file_changed"
+
+
+class KernelExists(Conflict):
+    code = "kernel_exists"
+
+
+class RunActive(Conflict):
+    code = "run_active"
+
+
+class KernelFailed(BlackRoadError):
+    """A kernel could not be started, or stopped answering."""
+
+    code = "kernel_failed"
+    status = 502
+    exit_code = 5
+
+
+class KernelStartFailed(KernelFailed):
+    code = "kernel_start_failed"
+
+
+class KernelDied(KernelFailed):
+    code = "kernel_died"
+
+
+class ExportUnavailable(BlackRoadError):
+    """The format is known, but a program or package it needs is missing here."""
+
+    code = "export_unavailable"
+    status = 501
+    exit_code = 6
+
+
+class ServerUnreachable(BlackRoadError):
+    """No notebook server answered at the address given or found."""
+
+    code = "server_unreachable"
+    status = 502
+    exit_code = 7
+
+
+class StoreError(BlackRoadError):
+    """The database could not be used; nothing in it was changed."""
+
+    code = "store_error"
+    status = 503
+    exit_code = 8
+
+
+class StoreBusy(StoreError):
+    code = "store_busy"
+
+
+class StoreFull(StoreError):
+    code = "store_full"
+    status = 507
+
+
+class StoreReadOnly(StoreError):
+    code = "store_read_only"
+
+
+class StoreCorrupt(StoreError):
+    code = "store_corrupt"
+
+
+class StoreTooNew(StoreError):
+    code = "store_too_new"

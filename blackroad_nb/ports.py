@@ -1,0 +1,263 @@
+"""What the managers need of the world, as Protocols.
+
+Adapters implement these; managers know nothing else of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from blackroad_nb.core.document import Document
+from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.history import HistoryQuery, Page
+from blackroad_nb.core.kernel import KernelInfo, RegisteredKernel
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.run import Run
+from blackroad_nb.core.usage import UsageQuery, UsageTotal
+
+Clock = Callable[[], datetime]
+
+
+class Store(Protocol):
+    """The one place where facts are kept. Every method may raise `StoreError`."""
+
+    # notebooks -----------------------------------------------------------------
+    async def add_notebook(self, notebook: Notebook) -> None:
+        """Raises NotebookExists when the path is registered already."""
+        ...
+
+    async def get_notebook(self, notebook_id: str) -> Notebook:
+        """Raises NotebookNotFound."""
+        ...
+
+    async def find_notebook(self, path: str) -> Notebook | None: ...
+
+    async def list_notebooks(
+        self, limit: int | None = None, cursor: str | None = None
+    ) -> Page[Notebook]:
+        """Newest update first; no limit means all of them."""
+        ...
+
+    async def update_notebook(self, notebook: Notebook) -> None:
+        """Raises NotebookNotFound, or NotebookExists when the new path is taken."""
+        ...
+
+    async def delete_notebook(self, notebook_id: str) -> None:
+        """Take the notebook with its runs and history. Raises NotebookNotFound."""
+        ...
+
+    # executions ----------------------------------------------------------------
+    async def record(self, executions: Sequence[Execution]) -> int:
+        """Write a batch in one transaction, with its usage events.
+
+        A row whose id is stored already is ignored, unless the stored one is still
+        pending: then it is finished. A row with a path and no notebook_id finds its
+        notebook by path or registers it. Returns how many rows were new or finished.
+        """
+        ...
+
+    async def history(self, query: HistoryQuery) -> Page[Execution]:
+        """One page, newest recorded first."""
+        ...
+
+    def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
+        """Every matching row, newest first, without holding them in memory."""
+        ...
+
+    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
+        """Delete finished executions that started before; returns how many."""
+        ...
+
+    async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]: ...
+
+    # runs ----------------------------------------------------------------------
+    async def put_run(self, run: Run) -> None:
+        """Insert or replace."""
+        ...
+
+    async def get_run(self, run_id: str) -> Run:
+        """Raises RunNotFound."""
+        ...
+
+    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        """Newest first; a run that never started counts as newest."""
+        ...
+
+    # kernels -------------------------------------------------------------------
+    async def add_kernel(self, kernel: RegisteredKernel) -> None:
+        """Raises KernelExists when the name is registered."""
+        ...
+
+    async def list_kernels(self) -> tuple[RegisteredKernel, ...]: ...
+
+    async def delete_kernel(self, name: str) -> None:
+        """Raises KernelNotFound."""
+        ...
+
+    # life ----------------------------------------------------------------------
+    async def check(self) -> None:
+        """Read and write a little; raises the StoreError that users would meet."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookFile:
+    """What a notebook file held when it was read."""
+
+    path: Path
+    document: Document
+    digest: str
+
+
+class NotebookFiles(Protocol):
+    """Notebook files under the allowed roots; every path that goes in is resolved."""
+
+    def resolve(self, path: str | Path) -> Path:
+        """Follow links and return the real path. Raises PathNotAllowed or InvalidInput."""
+        ...
+
+    async def create(self, path: Path, document: Document) -> None:
+        """Write a new file. Raises FileExists; never overwrites, also not in a race."""
+        ...
+
+    async def read(self, path: Path) -> NotebookFile:
+        """Raises NotebookNotFound when the file is gone, InvalidNotebook when unreadable."""
+        ...
+
+    async def write(self, path: Path, content: bytes, expected: str | None) -> str:
+        """Replace the file atomically and return its new digest.
+
+        `expected` is the digest of what may be replaced. Raises FileChanged, and
+        writes nothing, when the file is no longer that; None skips the check.
+        """
+        ...
+
+    async def delete(self, path: Path) -> None:
+        """Remove the file; one that is gone already is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CellOutcome:
+    """What the kernel said of one cell; its outputs are in the cell itself."""
+
+    status: Status
+    msg_id: str
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    execution_count: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellLimits:
+    """Bounds on one cell.
+
+    Attributes:
+        timeout_seconds: None for no limit.
+        grace_seconds: how long an interrupted cell may take before its kernel is killed.
+        output_bytes: outputs beyond this are dropped, with one line that says so.
+    """
+
+    timeout_seconds: float | None = 60.0
+    grace_seconds: float = 5.0
+    output_bytes: int = 64 * 1024 * 1024
+
+
+class RunningKernel(Protocol):
+    """A started kernel with one client of ours."""
+
+    kernel_id: str
+
+    async def run_cell(
+        self,
+        cell: dict[str, Any],
+        index: int,
+        limits: CellLimits,
+        on_request: Callable[[str], None],
+        on_output: Callable[[], None],
+    ) -> CellOutcome:
+        """Send one cell and wait until the kernel is idle again.
+
+        `cell` is an nbformat 4 code cell; its outputs and execution_count change in
+        place as messages come, and `on_output` is called after each change.
+        `on_request` gets the msg_id before any message about it is read.
+        A time-out interrupts, then kills: the outcome says `timeout` either way.
+        A dead kernel gives the outcome `killed`. Cancelling the awaiting task leaves
+        the kernel running; call `interrupt` or `shutdown`.
+        """
+        ...
+
+    async def interrupt(self) -> None: ...
+
+    async def is_alive(self) -> bool: ...
+
+    async def language_info(self) -> Mapping[str, Any]: ...
+
+    async def close(self, shutdown: bool = True) -> None:
+        """Let go of the client; `shutdown` stops the kernel too."""
+        ...
+
+
+class KernelRunner(Protocol):
+    """Where kernels come from: this process's own, or the server's manager."""
+
+    async def start(self, kernel: str, cwd: Path, title: str) -> RunningKernel:
+        """Raises KernelNotFound or KernelStartFailed."""
+        ...
+
+    async def attach(self, kernel_id: str) -> RunningKernel | None:
+        """The kept kernel of an earlier run, or None when it is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """One way to export; `reason` says why it is not available here."""
+
+    name: str
+    extension: str
+    mime_type: str
+    available: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An exported notebook with the files that go beside it."""
+
+    body: bytes
+    extension: str
+    mime_type: str
+    resources: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Exporter(Protocol):
+    """Turns a notebook file's content into another format."""
+
+    async def formats(self) -> tuple[ExportFormat, ...]: ...
+
+    async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
+        """Raises InvalidInput, InvalidNotebook or ExportUnavailable."""
+        ...
+
+
+class Kernelspecs(Protocol):
+    """The kernelspec folders that Jupyter itself reads."""
+
+    async def list(self) -> tuple[KernelInfo, ...]: ...
+
+    async def install(self, kernel: RegisteredKernel, env: Mapping[str, str]) -> None:
+        """Write the kernelspec atomically. Raises KernelExists or InvalidInput."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Raises KernelNotFound."""
+        ...
