@@ -5,9 +5,10 @@ Importing this name imports nothing else; what it offers loads at first use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers know the name; importing typing costs milliseconds
 if TYPE_CHECKING:
+    from typing import Any
+
     from blackroad_nb.service import JupyterService
 
 __all__ = ["JupyterService", "__version__"]
