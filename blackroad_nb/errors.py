@@ -3,7 +3,9 @@
     BlackRoadError
     ├── InvalidInput            400  the request itself is wrong
     │   ├── InvalidNotebook          not a notebook we can read
-    │   └── PathNotAllowed      403  outside the allowed roots
+    │   ├── PathNotAllowed      403  outside the allowed roots
+    │   ├── BodyTooLarge        413  a request over HTTP
+    │   └── MediaTypeUnsupported 415
     ├── NotFound                404
     │   ├── NotebookNotFound
     │   ├── ExecutionNotFound
@@ -68,6 +70,20 @@ class PathNotAllowed(InvalidInput):
 
     code = "path_not_allowed"
     status = 403
+
+
+class BodyTooLarge(InvalidInput):
+    """A request's body is larger than any sensible one."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class MediaTypeUnsupported(InvalidInput):
+    """A request's body is not declared as JSON."""
+
+    code = "media_type_unsupported"
+    status = 415
 
 
 class NotFound(BlackRoadError):
