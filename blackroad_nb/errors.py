@@ -10,7 +10,8 @@
     │   ├── NotebookNotFound
     │   ├── ExecutionNotFound
     │   ├── RunNotFound
-    │   └── KernelNotFound
+    │   ├── KernelNotFound
+    │   └── TemplateNotFound
     ├── Conflict                409  true, but not now
     │   ├── NotebookExists
     │   ├── FileExists
@@ -21,6 +22,7 @@
     │   ├── KernelStartFailed
     │   └── KernelDied
     ├── ExportUnavailable       501  a converter this machine lacks
+    ├── ExportFailed            500  a converter gave up on this notebook
     ├── ServerUnreachable       502  no notebook server answered
     └── StoreError              503  the database
         ├── StoreBusy
@@ -110,6 +112,10 @@ class KernelNotFound(NotFound):
     code = "kernel_not_found"
 
 
+class TemplateNotFound(NotFound):
+    code = "template_not_found"
+
+
 class Conflict(BlackRoadError):
     """The request is well formed but contradicts what is there now."""
 
@@ -161,6 +167,13 @@ class ExportUnavailable(BlackRoadError):
 
     code = "export_unavailable"
     status = 501
+    exit_code = 6
+
+
+class ExportFailed(BlackRoadError):
+    """The converter could not do this notebook, or not in the time allowed."""
+
+    code = "export_failed"
     exit_code = 6
 
 

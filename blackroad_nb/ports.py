@@ -182,12 +182,14 @@ class RunningKernel(Protocol):
         index: int,
         limits: CellLimits,
         on_request: Callable[[str], None],
-        on_output: Callable[[], None],
+        on_output: Callable[[int], None],
     ) -> CellOutcome:
         """Send one cell and wait until the kernel is idle again.
 
         `cell` is an nbformat 4 code cell; its outputs and execution_count change in
-        place as messages come, and `on_output` is called after each change.
+        place as messages come. `on_output` is called after each change with the index
+        of the cell that changed: a display can be updated from a later cell. Until the
+        cell has finished, the text of a stream may be a list of strings.
         `on_request` gets the msg_id before any message about it is read.
         A time-out interrupts, then kills: the outcome says `timeout` either way.
         A dead kernel gives the outcome `killed`. Cancelling the awaiting task leaves
@@ -200,6 +202,10 @@ class RunningKernel(Protocol):
     async def is_alive(self) -> bool: ...
 
     async def language_info(self) -> Mapping[str, Any]: ...
+
+    def widgets(self) -> Mapping[str, Any] | None:
+        """What belongs into the notebook's `metadata.widgets`, None when there are none."""
+        ...
 
     async def close(self, shutdown: bool = True) -> None:
         """Let go of the client; `shutdown` stops the kernel too."""
@@ -215,6 +221,10 @@ class KernelRunner(Protocol):
 
     async def attach(self, kernel_id: str) -> RunningKernel | None:
         """The kept kernel of an earlier run, or None when it is gone."""
+        ...
+
+    async def close(self) -> None:
+        """Stop the kernels that were kept or made ready; running ones are their runs'."""
         ...
 
 
@@ -260,4 +270,14 @@ class Kernelspecs(Protocol):
 
     async def remove(self, name: str) -> None:
         """Raises KernelNotFound."""
+        ...
+
+
+class TemplateSource(Protocol):
+    """Where notebooks to start from lie."""
+
+    async def names(self) -> tuple[str, ...]: ...
+
+    async def read(self, name: str) -> Document:
+        """Raises TemplateNotFound, or InvalidNotebook when the template is broken."""
         ...
