@@ -1,0 +1,76 @@
+"""The command line: `blackroad-nb` and `jupyter blackroad`.
+
+Start-up is what a short command costs, so nothing is imported here that its one
+command does not use, and only that command's parser is built.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code.
+
+    Args:
+        argv: the words after the program's name; None takes them from `sys.argv`.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return _hush(BROKEN_PIPE)
+    except KeyboardInterrupt:
+        return _failed("interrupted", INTERRUPTED)
+    except Exception as error:
+        from blackroad_nb.cli.failures import explain
+
+        return _failed(*explain(error))
+    return code
+
+
+def _run(words: list[str]) -> int:
+    from blackroad_nb.cli.parsing import find_command, parse
+
+    command, rest, database = find_command(words)
+    if command is None:
+        from blackroad_nb.cli.overview import answer
+
+        return answer(rest)
+    arguments = parse(command, rest)
+    arguments.db = arguments.db or database
+    return int(arguments.run(arguments))
+
+
+def _failed(message: str, code: int) -> int:
+    _hush(code)
+    if sys.stderr is not None:
+        line = f"blackroad-nb: {message}\n"
+        try:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        except OSError:  # nobody listens there either; the exit code still tells
+            return code
+    return code
+
+
+def _hush(code: int) -> int:
+    """Show what was printed so far; what cannot be written must not fail again at exit."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+    return code

@@ -1,0 +1,88 @@
+"""The kinds of words that several commands take, read and checked in one place."""
+
+from __future__ import annotations
+
+import argparse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MOST = 2**63 - 1
+
+
+def add_notebook(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """Take the notebook a command is about, as `arguments.notebook`."""
+    parser.add_argument(
+        "notebook",
+        metavar="ID",
+        nargs="?" if optional else None,
+        help="the notebook's id, or the path of its file",
+    )
+
+
+def add_server(parser: argparse.ArgumentParser, help: str) -> None:
+    """Take `--server [URL]` and `--token`; `arguments.server` is "" without a URL."""
+    parser.add_argument(
+        "--server", metavar="URL", nargs="?", const="", type=server_address, help=help
+    )
+    parser.add_argument("--token", help="the server's token (else the one Jupyter wrote down)")
+
+
+def whole_number(least: int = 0, most: int = _MOST) -> Callable[[str], int]:
+    """Return a reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is too small; {least} is the least")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{text[:40]} is too large; {most} is the most")
+        return value
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds; 0 means no limit."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of seconds") from None
+    if not 0 <= value <= 366 * 86_400:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not between 0 and 366 days")
+    return value
+
+
+def moment(text: str) -> datetime:
+    """Read a time: ISO 8601 (UTC when it names no zone), or an age such as `7d`."""
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        if text[:-1].isdecimal() and text[-1] in _UNITS:
+            return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+        value = datetime.fromisoformat(text)
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no time; give a date such as 2026-01-31 or an age such as 7d"
+        ) from None
+
+
+def server_address(text: str) -> str:
+    """Read a server's address, with or without its token."""
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} is no address (http://...); a bare --server goes last"
+        )
+    return text
+
+
+def add_examples(parser: argparse.ArgumentParser, *examples: str) -> None:
+    """Show the examples beneath the options; `%(prog)s` stands for the command."""
+    parser.epilog = "\n".join(["examples:", *(f"  {example}" for example in examples)])

@@ -1,0 +1,83 @@
+"""`create`, `list` and `delete`."""
+
+from __future__ import annotations
+
+import argparse
+
+from blackroad_nb.cli.arguments import add_examples, add_notebook, whole_number
+from blackroad_nb.cli.printing import print_json
+
+
+def add_create(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write an empty notebook (format 4.5) and register it. An existing file is never\n"
+        "overwritten; --adopt registers it as it is. Prints its id, name and path."
+    )
+    add_examples(
+        parser,
+        '%(prog)s "Alpha research" work/alpha.ipynb',
+        "%(prog)s Old old.ipynb --adopt",
+    )
+    parser.add_argument("name", metavar="NAME", help="what to call it, on one line")
+    parser.add_argument("path", metavar="PATH", help="where its file is, ending in .ipynb")
+    parser.add_argument("--kernel", metavar="K", help="its kernel (default: python3)")
+    parser.add_argument("--adopt", action="store_true", help="register the file that is there")
+    parser.set_defaults(run=create)
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Register a notebook and print `id`, `name` and `path`."""
+    from blackroad_nb.cli.parts import run_with_parts
+    from blackroad_nb.local import LocalParts
+
+    async def work(parts: LocalParts) -> dict[str, str]:
+        made = await parts.notebooks.create(
+            arguments.name, arguments.path, arguments.kernel, arguments.adopt
+        )
+        return {"id": made.id, "name": made.name, "path": made.path}
+
+    print_json(run_with_parts(arguments, work))
+    return 0
+
+
+def add_list(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print the registered notebooks as a JSON list, newest update first."
+    add_examples(parser, "%(prog)s", "%(prog)s --limit 5")
+    parser.add_argument(
+        "--limit", metavar="N", type=whole_number(1), help="at most so many (default: all)"
+    )
+    parser.set_defaults(run=list_notebooks)
+
+
+def list_notebooks(arguments: argparse.Namespace) -> int:
+    """Print the registry, read with the standard library's sqlite3 alone."""
+    from blackroad_nb.cli.parts import reader
+
+    with reader(arguments) as store:
+        print_json(store.notebook_records(arguments.limit))
+    return 0
+
+
+def add_delete(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Forget a notebook: its row and its whole history go. The file stays unless --file\n"
+        "is given. There is no way back."
+    )
+    add_examples(parser, "%(prog)s work/alpha.ipynb", "%(prog)s work/alpha.ipynb --file")
+    add_notebook(parser)
+    parser.add_argument("--file", action="store_true", help="delete the notebook's file too")
+    parser.set_defaults(run=delete)
+
+
+def delete(arguments: argparse.Namespace) -> int:
+    """Delete a notebook and print what went."""
+    from blackroad_nb.cli.parts import notebook_id, run_with_parts
+    from blackroad_nb.local import LocalParts
+
+    async def work(parts: LocalParts) -> dict[str, object]:
+        chosen = await notebook_id(parts, arguments.notebook)
+        gone = await parts.notebooks.delete(chosen, arguments.file)
+        return {"id": gone.id, "path": gone.path, "file_deleted": bool(arguments.file)}
+
+    print_json(run_with_parts(arguments, work))
+    return 0

@@ -1,0 +1,54 @@
+"""The store and the managers as the commands use them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeVar
+
+    from blackroad_nb.local import LocalParts
+
+    T = TypeVar("T")
+
+
+def run_with_parts(
+    arguments: argparse.Namespace, work: Callable[[LocalParts], Awaitable[T]]
+) -> T:
+    """Open the parts, await the work over them, and close them."""
+    import asyncio
+
+    from blackroad_nb.local import local_parts
+
+    async def opened() -> T:
+        async with local_parts(arguments.db) as parts:
+            return await work(parts)
+
+    return asyncio.run(opened())
+
+
+async def notebook_id(parts: LocalParts, named: str) -> str:
+    """Return the id of the notebook that was named by id or by path.
+
+    Raises:
+        NotebookNotFound: nothing registered is called so.
+    """
+    if not is_path(named):
+        return named
+    from blackroad_nb.errors import NotebookNotFound
+
+    resolved = str(parts.files.resolve(named))
+    found = await parts.store.find_notebook(resolved)
+    if found is None:
+        raise NotebookNotFound(
+            f"{resolved!r} is not registered; `create NAME PATH --adopt` registers a file."
+        )
+    return found.id
+
+
+def is_path(named: str) -> bool:
+    """Tell a path from an id: ids hold no separator and do not end in .ipynb."""
+    return os.sep in named or named.endswith(".ipynb") or named.startswith("~")
