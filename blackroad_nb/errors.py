@@ -22,7 +22,7 @@
     │   ├── KernelStartFailed
     │   └── KernelDied
     ├── ExportUnavailable       501  a converter this machine lacks
-    ├── ExportFailed            500  a converter gave up on this notebook
+    ├── ExportFailed            422  a converter gave up on this notebook
     ├── ServerUnreachable       502  no notebook server answered
     └── StoreError              503  the database
         ├── StoreBusy
@@ -174,6 +174,7 @@ class ExportFailed(BlackRoadError):
     """The converter could not do this notebook, or not in the time allowed."""
 
     code = "export_failed"
+    status = 422
     exit_code = 6
 
 
