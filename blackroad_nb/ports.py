@@ -138,6 +138,13 @@ class NotebookFiles(Protocol):
         """
         ...
 
+    async def write_new(self, path: Path, content: bytes) -> None:
+        """Write a new file of any kind, in a new folder if that is missing.
+
+        Raises FileExists; never overwrites, also not in a race.
+        """
+        ...
+
     async def delete(self, path: Path) -> None:
         """Remove the file; one that is gone already is no error."""
         ...
@@ -255,7 +262,11 @@ class Exporter(Protocol):
     async def formats(self) -> tuple[ExportFormat, ...]: ...
 
     async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
-        """Raises InvalidInput, InvalidNotebook or ExportUnavailable."""
+        """Raises InvalidInput, InvalidNotebook, ExportUnavailable or ExportFailed."""
+        ...
+
+    def close(self) -> None:
+        """Stop what was started for exports, also in the middle of one."""
         ...
 
 

@@ -62,6 +62,9 @@ class DiskNotebookFiles:
     async def write(self, path: Path, content: bytes, expected: str | None) -> str:
         return await asyncio.to_thread(_write, path, content, expected)
 
+    async def write_new(self, path: Path, content: bytes) -> None:
+        await asyncio.to_thread(_write_new, path, content)
+
     async def delete(self, path: Path) -> None:
         await asyncio.to_thread(_delete, path)
 
@@ -128,6 +131,14 @@ def _write(path: Path, content: bytes, expected: str | None) -> str:
         os.unlink(temporary)
         raise _refused(path, error) from None
     return digest(content)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _refused(path.parent, error) from None
+    _create(path, content)
 
 
 def _temporary(path: Path, content: bytes) -> str:

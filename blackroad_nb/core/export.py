@@ -224,6 +224,11 @@ def resource_folder(name: str) -> str:
     return f"{file_stem(name)}_files"
 
 
+def default_file_name(stem: str, extension: str) -> str:
+    """Name an export after its notebook; a notebook's own file is not in its way."""
+    return f"{stem}-export{extension}" if extension == ".ipynb" else f"{stem}{extension}"
+
+
 def check_resource(name: str) -> str:
     """Return a resource's relative path `folder/file` when it is exactly that.
 

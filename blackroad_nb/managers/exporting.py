@@ -1,0 +1,114 @@
+"""Notebooks in other formats: as bytes for a download, or as files beside the notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blackroad_nb.core.document import serialize_document
+from blackroad_nb.core.export import default_file_name
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.errors import FileExists, InvalidInput, NotebookExists
+from blackroad_nb.ports import Exported, Exporter, ExportFormat, NotebookFiles, Store
+
+SUFFIX = ".ipynb"
+
+
+class ExportManager:
+    """Use cases of export over the registry, the files and an exporter."""
+
+    def __init__(self, store: Store, files: NotebookFiles, exporter: Exporter) -> None:
+        self._store = store
+        self._files = files
+        self._exporter = exporter
+
+    async def formats(self) -> tuple[ExportFormat, ...]:
+        """Return all formats; those that are not available here say why."""
+        return await self._exporter.formats()
+
+    async def export(
+        self, notebook_id: str, format: str = "html", trusted: bool = False
+    ) -> Exported:
+        """Return the notebook, as its file is now, in another format.
+
+        Args:
+            trusted: keep scripts and whatever else outputs may do. HTML that is not
+                trusted runs nothing and fetches nothing.
+
+        Raises:
+            NotebookNotFound: no such notebook, or its file is gone.
+            InvalidNotebook: the file is no valid notebook.
+            InvalidInput: no such format.
+            ExportUnavailable: this machine lacks what the format needs.
+            ExportFailed: the converter gave up on this notebook.
+        """
+        return await self._export(await self._store.get_notebook(notebook_id), format, trusted)
+
+    async def export_file(
+        self,
+        notebook_id: str,
+        format: str = "html",
+        destination: str | None = None,
+        overwrite: bool = False,
+        trusted: bool = False,
+    ) -> Path:
+        """Write an export and the files that go with it; return where.
+
+        Each file appears whole or not at all, the document after what it refers to.
+
+        Args:
+            destination: a file under the allowed roots; None for one beside the
+                notebook, named like it.
+            overwrite: replace earlier exports at the same place.
+
+        Raises:
+            FileExists: something is there already and `overwrite` is false.
+            PathNotAllowed: the destination leads outside the allowed roots.
+            NotebookExists: the destination is a registered notebook.
+            InvalidInput: the destination cannot be written, or what `export` raises.
+        """
+        notebook = await self._store.get_notebook(notebook_id)
+        if destination is not None:  # refused before the work, not after it
+            await self._check_destination(self._files.resolve(destination), format)
+        exported = await self._export(notebook, format, trusted)
+        source = Path(notebook.path)
+        target = self._files.resolve(
+            destination or source.with_name(default_file_name(source.stem, exported.extension))
+        )
+        await self._check_destination(target, format)
+        files = {
+            self._files.resolve(target.parent / name): content
+            for name, content in exported.resources.items()
+        }
+        for path, content in [*files.items(), (target, exported.body)]:
+            await self._put(path, content, overwrite)
+        return target
+
+    def close(self) -> None:
+        """Stop the exporter, also in the middle of an export."""
+        self._exporter.close()
+
+    async def _export(self, notebook: Notebook, format: str, trusted: bool) -> Exported:
+        path = self._files.resolve(notebook.path)
+        document = (await self._files.read(path)).document
+        return await self._exporter.export(serialize_document(document), path.stem, format, trusted)
+
+    async def _check_destination(self, target: Path, format: str) -> None:
+        if target.suffix.lower() == SUFFIX and format not in ("ipynb", "notebook"):
+            raise InvalidInput(
+                f"A {format} export must not be named {target.name!r}; end it otherwise."
+            )
+        if await self._store.find_notebook(str(target)):
+            raise NotebookExists(
+                f"{str(target)!r} is a registered notebook and is never replaced by an export; "
+                "choose another file."
+            )
+
+    async def _put(self, path: Path, content: bytes, overwrite: bool) -> None:
+        try:
+            await self._files.write_new(path, content)
+        except FileExists:
+            if not overwrite:
+                raise FileExists(
+                    f"{str(path)!r} exists already; choose another file, or overwrite it."
+                ) from None
+            await self._files.write(path, content, expected=None)
