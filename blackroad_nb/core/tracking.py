@@ -1,0 +1,335 @@
+"""Which cells ran on one kernel: witnessed events go in, executions come out.
+
+A request passes through these states; every transition lives in this file.
+
+    Requested -> QUEUED --Busy--> BUSY --Input--> RUNNING --Idle--> recorded
+                   |               |                 |
+                   |               |                 +--KernelEnded, Stopped--> killed
+                   |               +--Idle: aborted, or nothing at all when silent
+                   +--KernelEnded, Stopped--> aborted
+
+`Requested` comes from a websocket and may be missing (a direct client); the others
+come from the kernel's IOPub channel, where each of them may be lost.
+Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.witness import (
+    EXECUTE,
+    SHUTDOWN,
+    Busy,
+    Ending,
+    Event,
+    Failed,
+    Idle,
+    Input,
+    KernelEnded,
+    Moment,
+    Requested,
+)
+
+SOURCE_LIMIT = 1024 * 1024  # characters of a source that are kept
+ERROR_LIMIT = 32 * 1024  # characters of an error that are kept
+OPEN_LIMIT = 1000  # requests of one kernel that may be busy at once
+QUEUE_LIMIT = 10_000  # requests of one kernel that may wait
+REMEMBERED = 4096  # request names of one kernel in which a repeat is noticed
+# The kernel's own time stamps are finer than the moment we read them. They are
+# believed while they agree this well with our monotonic clock.
+CLOCK_TOLERANCE_SECONDS = 0.25
+
+_KILLED = {
+    Ending.DIED: "The kernel died while this cell ran.",
+    Ending.RESTARTED: "The kernel was restarted while this cell ran.",
+    Ending.SHUT_DOWN: "The kernel was shut down while this cell ran.",
+    Ending.SERVER_STOPPED: "The server stopped while this cell ran.",
+}
+_NEVER_RAN = {
+    Ending.DIED: "The kernel died before it came to this cell.",
+    Ending.RESTARTED: "The kernel was restarted before it came to this cell.",
+    Ending.SHUT_DOWN: "The kernel was shut down before it came to this cell.",
+    Ending.SERVER_STOPPED: "The server stopped before the kernel came to this cell.",
+}
+_CLOSING = "The kernel was shut down or restarted while this cell ran."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What every execution of one kernel has in common.
+
+    `user` is who is recorded when no websocket told who asked.
+    """
+
+    kernel_id: str
+    server: str | None = None
+    user: str | None = None
+    user_source: str | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request between its first event and its last."""
+
+    msg_id: str
+    id: str
+    subshell: str | None = None
+    request: Requested | None = None
+    queued: Moment | None = None
+    started: Moment | None = None
+    sent: datetime | None = None
+    source: str | None = None
+    execution_count: int | None = None
+    error: str | None = None
+    killed: bool = False
+    announced: bool = False
+
+
+class ExecutionTracker:
+    """Follows the requests of one kernel.
+
+    `path` is the kernel's notebook right now; whoever feeds the tracker keeps it
+    current. `ends_lost` counts executions whose idle message never came.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.path: str | None = None
+        self.ends_lost = 0
+        self._place = place
+        self._queued: OrderedDict[str, list[tuple[Requested, Moment]]] = OrderedDict()
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._claimed: set[str] = set()
+        self._echoes = False  # whether this kernel repeats sources at all
+        self._closing = False
+
+    @property
+    def open_count(self) -> int:
+        """How many requests are running or waiting."""
+        return len(self._open) + len(self._queued)
+
+    def claim(self, msg_id: str) -> None:
+        """Leave this request to whoever sent it: it yields nothing here."""
+        self._claimed.add(msg_id)
+
+    def feed(self, event: Event, now: Moment) -> tuple[Execution, ...]:
+        """Take one event; return the executions that are final through it."""
+        if isinstance(event, Idle):
+            return self._idle(event, now)
+        if isinstance(event, Busy):
+            return self._busy(event, now)
+        if isinstance(event, Input):
+            return self._input(event, now)
+        if isinstance(event, Requested):
+            return self._requested(event, now)
+        if isinstance(event, Failed):
+            return self._failed(event)
+        return self._ended(event, now)
+
+    def overdue(self, now: Moment, after_seconds: float) -> tuple[Execution, ...]:
+        """Return what has run longer than that, as pending; each one only once."""
+        late = [
+            opened
+            for opened in self._open.values()
+            if not opened.announced
+            and opened.source is not None
+            and opened.started is not None
+            and now.monotonic - opened.started.monotonic >= after_seconds
+        ]
+        for opened in late:
+            opened.announced = True
+        return tuple(self._execution(opened, Status.PENDING, now) for opened in late)
+
+    # events ----------------------------------------------------------------------
+
+    def _requested(self, event: Requested, now: Moment) -> tuple[Execution, ...]:
+        self._queued.setdefault(event.msg_id, []).append((event, now))
+        if len(self._queued) > QUEUE_LIMIT:
+            self._queued.popitem(last=False)
+            self.ends_lost += 1
+        return ()
+
+    def _busy(self, event: Busy, now: Moment) -> tuple[Execution, ...]:
+        if event.msg_type == SHUTDOWN:
+            self._closing = True
+        if event.msg_type != EXECUTE or event.msg_id in self._claimed:
+            return ()
+        finished = self._close_previous(event, now)
+        self._begin(event, now)
+        return finished
+
+    def _input(self, event: Input, now: Moment) -> tuple[Execution, ...]:
+        self._echoes = True
+        if event.msg_id in self._claimed:
+            return ()
+        finished: tuple[Execution, ...] = ()
+        opened = self._open.get(event.msg_id)
+        if opened is None or opened.source is not None:  # its busy message was lost
+            finished = self._close_previous(event, now)
+            opened = self._begin(event, now)
+        opened.source = _kept_source(event.source)
+        opened.execution_count = event.execution_count
+        return finished
+
+    def _failed(self, event: Failed) -> tuple[Execution, ...]:
+        opened = self._open.get(event.msg_id)
+        if opened is not None:
+            opened.error = _shortened(event.error, ERROR_LIMIT)
+            opened.killed = event.closing or self._closing
+        return ()
+
+    def _idle(self, event: Idle, now: Moment) -> tuple[Execution, ...]:
+        opened = self._open.pop(event.msg_id, None)
+        if opened is None:
+            self._claimed.discard(event.msg_id)
+            return ()
+        return self._finish(opened, now, event.sent)
+
+    def _ended(self, event: KernelEnded, now: Moment) -> tuple[Execution, ...]:
+        finished = []
+        cause = f" {event.cause}" if event.cause else ""
+        for opened in self._open.values():
+            if opened.source is None and not self._recover_source(opened):
+                continue
+            opened.error = _KILLED[event.ending] + cause
+            finished.append(self._execution(opened, Status.KILLED, now))
+        for waiting in self._queued.values():
+            for request, queued in waiting:
+                opened = self._opened(request.msg_id)
+                opened.request, opened.queued, opened.started = request, queued, now
+                if self._recover_source(opened):
+                    opened.error = _NEVER_RAN[event.ending] + cause
+                    finished.append(self._execution(opened, Status.ABORTED, now))
+        self._open.clear()
+        self._queued.clear()
+        self._claimed.clear()
+        self._closing = False
+        return tuple(finished)
+
+    # steps -----------------------------------------------------------------------
+
+    def _begin(self, event: Busy | Input, now: Moment) -> _Open:
+        opened = self._opened(event.msg_id)
+        opened.subshell, opened.started, opened.sent = event.subshell, now, event.sent
+        waiting = self._queued.get(event.msg_id)
+        if waiting:
+            opened.request, opened.queued = waiting.pop(0)
+            if not waiting:
+                del self._queued[event.msg_id]
+        self._open[event.msg_id] = opened
+        return opened
+
+    def _opened(self, msg_id: str) -> _Open:
+        """Name a new execution; a client may use one msg_id for all its requests."""
+        repeats = self._seen.pop(msg_id, 0)
+        self._seen[msg_id] = repeats + 1
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        name = f"{msg_id}#{repeats}" if repeats else msg_id
+        return _Open(msg_id, execution_id(self._place.kernel_id, name))
+
+    def _close_previous(self, event: Busy | Input, now: Moment) -> tuple[Execution, ...]:
+        """A (sub)shell runs one request at a time: a new one tells that the last is over."""
+        if not self._open:
+            return ()
+        over = [
+            opened
+            for opened in self._open.values()
+            if opened.subshell == event.subshell or opened.msg_id == event.msg_id
+        ]
+        if not over and len(self._open) >= OPEN_LIMIT:
+            over = [next(iter(self._open.values()))]
+        finished: list[Execution] = []
+        for opened in over:
+            del self._open[opened.msg_id]
+            self.ends_lost += 1
+            finished.extend(self._finish(opened, now, None))
+        return tuple(finished)
+
+    def _finish(self, opened: _Open, now: Moment, sent: datetime | None) -> tuple[Execution, ...]:
+        status = Status.SUCCESS if opened.error is None else Status.ERROR
+        if opened.source is None:
+            if not self._recover_source(opened):
+                return ()
+            if opened.error is None and self._echoes:
+                status = Status.ABORTED
+        if opened.killed:
+            status = Status.KILLED
+            opened.error = f"{_CLOSING}\n{opened.error}"
+        return (self._execution(opened, status, now, sent),)
+
+    def _recover_source(self, opened: _Open) -> bool:
+        """Read the source from the request; False when it is silent or unknown."""
+        if opened.request is None:
+            return False
+        try:
+            content: Any = json.loads(opened.request.content)
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(content, dict) or content.get("silent"):
+            return False
+        source = content.get("code")
+        if not isinstance(source, str):
+            return False
+        opened.source = _kept_source(source)
+        return True
+
+    def _execution(
+        self, opened: _Open, status: Status, now: Moment, sent: datetime | None = None
+    ) -> Execution:
+        started = opened.started or now
+        request, place = opened.request, self._place
+        elapsed = max(0.0, now.monotonic - started.monotonic)
+        started_at = started.wall
+        if opened.sent is not None and _near(opened.sent - started_at):
+            started_at = opened.sent
+            if sent is not None:
+                measured = (sent - opened.sent).total_seconds()
+                if measured >= 0 and abs(measured - elapsed) <= CLOCK_TOLERANCE_SECONDS:
+                    elapsed = measured
+        queued_at = None
+        if opened.queued is not None:
+            waited = timedelta(seconds=started.monotonic - opened.queued.monotonic)
+            queued_at = min(started.wall - waited, started_at)
+        final = status is not Status.PENDING
+        return Execution(
+            id=opened.id,
+            status=status,
+            source=opened.source or "",
+            started_at=started_at,
+            finished_at=started_at + timedelta(seconds=elapsed) if final else None,
+            duration_ms=round(elapsed * 1000) if final else None,
+            path=self.path,
+            cell_id=request.cell_id if request else None,
+            execution_count=opened.execution_count,
+            error=opened.error,
+            kernel_id=place.kernel_id,
+            user=request.user if request else place.user,
+            user_source=request.user_source if request else place.user_source,
+            server=place.server,
+            queued_at=queued_at,
+        )
+
+
+def _near(difference: timedelta) -> bool:
+    return abs(difference.total_seconds()) <= CLOCK_TOLERANCE_SECONDS
+
+
+def _kept_source(source: str) -> str:
+    if len(source) <= SOURCE_LIMIT:
+        return source
+    return f"{source[:SOURCE_LIMIT]}\n# [{len(source) - SOURCE_LIMIT} characters more]"
+
+
+def _shortened(text: str, limit: int) -> str:
+    """Keep the beginning and the end, where the cause of an error stands."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"

@@ -1,0 +1,95 @@
+"""What can be seen of a kernel at work: frozen events, made by the server's taps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+EXECUTE = "execute_request"
+SHUTDOWN = "shutdown_request"
+
+
+class Moment(NamedTuple):
+    """Now: `wall` (aware UTC) places an event, `monotonic` (seconds) measures."""
+
+    wall: datetime
+    monotonic: float
+
+
+class Requested(NamedTuple):
+    """A websocket carried an execute_request to the kernel.
+
+    `content` is the request's content as JSON text; it is read only when the
+    kernel does not repeat the source itself.
+    """
+
+    msg_id: str
+    content: bytes | str
+    cell_id: str | None = None
+    user: str | None = None
+    user_source: str | None = None
+
+
+class Busy(NamedTuple):
+    """The kernel took up a request. `sent` is the kernel's own time stamp."""
+
+    msg_id: str
+    msg_type: str = EXECUTE
+    subshell: str | None = None
+    sent: datetime | None = None
+
+
+class Input(NamedTuple):
+    """The kernel repeats the source it is about to run."""
+
+    msg_id: str
+    source: str
+    execution_count: int | None = None
+    subshell: str | None = None
+    sent: datetime | None = None
+
+
+class Failed(NamedTuple):
+    """The kernel reports an error; `closing` when it is being shut down just now."""
+
+    msg_id: str
+    error: str
+    closing: bool = False
+
+
+class Idle(NamedTuple):
+    """The kernel has done with a request."""
+
+    msg_id: str
+    sent: datetime | None = None
+
+
+class Ending(StrEnum):
+    """Why a kernel's requests come to an end."""
+
+    DIED = "died"
+    RESTARTED = "restarted"
+    SHUT_DOWN = "shut_down"
+    SERVER_STOPPED = "server_stopped"
+
+
+class KernelEnded(NamedTuple):
+    """The kernel process is gone, or the server that watches it stops.
+
+    `cause` says more when more is known, as one sentence.
+    """
+
+    ending: Ending
+    cause: str | None = None
+
+
+Event = Requested | Busy | Input | Failed | Idle | KernelEnded
+
+
+def error_text(name: str, value: str, traceback: Iterable[str]) -> str:
+    """Say an error as the history keeps it: `Name: value`, then the traceback."""
+    head = f"{name}: {value}" if value else name
+    lines = "\n".join(traceback)
+    return f"{head}\n{lines}" if lines else head

@@ -1,0 +1,324 @@
+"""Every cell that runs on this server's kernels goes into the history.
+
+Two taps are joined on the request's msg_id: what the kernels publish (it tells what
+ran, for every client) and what websockets carry in (it tells the cell and the user).
+Both are attached while the server runs and replace nothing that was configured. A
+fault in them is counted and logged, and never reaches a cell.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tornado.ioloop import PeriodicCallback
+
+from blackroad_nb.core.tracking import ExecutionTracker, Place
+from blackroad_nb.core.witness import Ending, Event, KernelEnded, Moment, Requested
+from blackroad_nb.managers.recording import RecordWriter
+from blackroad_nb.server.iopub_tap import IopubTap
+from blackroad_nb.server.names import Names
+from blackroad_nb.server.session_paths import SessionPaths
+from blackroad_nb.server.websocket_tap import SETTING, WatchedConnection, Who, improved
+
+KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
+CONTENTS_ACTIONS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
+TICK_SECONDS = 0.5
+LOG_PAUSE_SECONDS = 60.0
+CLAIM_LIMIT = 1000  # claims that may wait for their kernel to be watched
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderOptions:
+    """What to do, and under which names.
+
+    Attributes:
+        enabled: record executions.
+        nodelay: take the 40 ms delay out of kernel websockets.
+        pending_seconds: an execution that runs longer is stored before it ends.
+        server: names this server in each row; None makes it from host and port.
+    """
+
+    enabled: bool = True
+    nodelay: bool = True
+    pending_seconds: float = 1.0
+    server: str | None = None
+
+
+@dataclass(slots=True)
+class _Watched:
+    kernel: Any
+    tracker: ExecutionTracker
+    tap: IopubTap
+
+
+class ServerRecorder:
+    """Attaches both taps to a Jupyter Server and feeds a writer.
+
+    Args:
+        serverapp: the running `ServerApp` (kernel, session and contents managers, events).
+        writer: started by `start` and closed by `stop`; may be given to `start` instead.
+        options: see `RecorderOptions`.
+    """
+
+    def __init__(
+        self,
+        serverapp: Any,
+        writer: RecordWriter | None = None,
+        options: RecorderOptions | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._app = serverapp
+        self._writer = writer
+        self._options = options or RecorderOptions()
+        self._names = Names(environ)
+        self._watched: dict[str, _Watched] = {}
+        self._claims: dict[str, list[str]] = {}
+        self._paths: SessionPaths | None = None
+        self._ticker: PeriodicCallback | None = None
+        self._server: str | None = None
+        self._faults: Counter[str] = Counter()
+        self._last_fault: str | None = None
+        self._fault_logged_at: dict[str, float] = {}
+        self._started = False
+
+    # life ------------------------------------------------------------------------
+
+    def wrap_websocket(self, settings: dict[str, Any]) -> None:
+        """Improve the websocket connection class in the web application's settings."""
+        base = settings.get(SETTING)
+        if isinstance(base, type) and not issubclass(base, WatchedConnection):
+            watcher = self if self._options.enabled else None
+            settings[SETTING] = improved(base, watcher, self._options.nodelay)
+
+    async def start(self, writer: RecordWriter | None = None) -> None:
+        """Watch the kernels that run already and all that start from now on."""
+        self._writer = writer or self._writer
+        if not self._options.enabled or self._started or self._writer is None:
+            return
+        self._started = True
+        await self._writer.start()
+        self._server = self._options.server or self._names.server(self._app.port)
+        self._paths = SessionPaths(self._app.session_manager, self._app.contents_manager)
+        self._listen()
+        # Another extension may have put its own class there meanwhile.
+        self.wrap_websocket(self._app.web_app.settings)
+        for kernel_id in self._app.kernel_manager.list_kernel_ids():
+            self._guarded("attach", self._watch, kernel_id)
+        self._ticker = PeriodicCallback(self._tick, TICK_SECONDS * 1000)
+        self._ticker.start()
+
+    async def stop(self) -> None:
+        """Close what still runs in the record, write everything, let go of the kernels."""
+        if not self._started:
+            return
+        self._started = False
+        if self._ticker is not None:
+            self._ticker.stop()
+        self._unlisten()
+        for kernel_id in list(self._watched):
+            self._guarded("detach", self._unwatch, kernel_id, Ending.SERVER_STOPPED)
+        if self._writer is not None:
+            await self._writer.close()
+
+    def claim(self, kernel_id: str, msg_id: str) -> None:
+        """Leave a request to whoever sent it, who records it himself."""
+        watched = self._watched.get(kernel_id)
+        if watched is not None:
+            watched.tracker.claim(msg_id)
+        else:
+            while len(self._claims) >= CLAIM_LIMIT:
+                del self._claims[next(iter(self._claims))]
+            self._claims.setdefault(kernel_id, []).append(msg_id)
+
+    def health(self) -> dict[str, Any]:
+        """Say how recording stands; JSON-ready. `state` is ok, behind, broken or off."""
+        writer = self._writer.health() if self._writer is not None else {}
+        state = writer.get("state", "ok") if self._started else "off"
+        trackers = [watched.tracker for watched in self._watched.values()]
+        return {
+            **writer,
+            "state": state,
+            "reason": writer.get("reason") if self._started else "Recording is not switched on.",
+            "kernels": len(trackers),
+            "open": sum(tracker.open_count for tracker in trackers),
+            "ends_lost": sum(tracker.ends_lost for tracker in trackers),
+            "faults": dict(self._faults),
+            "last_fault": self._last_fault,
+        }
+
+    # what the taps tell ----------------------------------------------------------
+
+    def identify(self, handler: Any) -> Who:
+        """Name the user behind a websocket, and say where the name comes from."""
+        return self._names.behind(handler)
+
+    def on_request(self, kernel_id: str, request: Requested) -> None:
+        """A websocket carried a request to this kernel."""
+        if not self._started:
+            return
+        if kernel_id not in self._watched:
+            self._watch(kernel_id)
+        self._feed(kernel_id, [request])
+
+    def on_fault(self, where: str, error: Exception) -> None:
+        """Count a fault; say the first of a kind, then at most one a minute."""
+        self._faults[where] += 1
+        self._last_fault = f"{where}: {type(error).__name__}: {error}"
+        now = time.monotonic()
+        if now - self._fault_logged_at.get(where, -LOG_PAUSE_SECONDS) >= LOG_PAUSE_SECONDS:
+            self._fault_logged_at[where] = now
+            _log.warning(
+                "Recording met a fault (%s, %d so far); cells go on.",
+                where,
+                self._faults[where],
+                exc_info=error,
+            )
+
+    def _feed(self, kernel_id: str, events: list[Event]) -> None:
+        watched, writer = self._watched.get(kernel_id), self._writer
+        if watched is None or writer is None or self._paths is None:
+            return
+        try:
+            tracker, now = watched.tracker, _now()
+            tracker.path = self._paths.of(kernel_id)
+            for event in events:
+                for execution in tracker.feed(event, now):
+                    writer.put(execution)
+        except Exception as error:  # the tap must live on
+            self.on_fault("tracker", error)
+
+    def _tick(self) -> None:
+        """Store what runs long already, and notice kernels that died unseen."""
+        for kernel_id, watched in list(self._watched.items()):
+            if watched.tracker.open_count:
+                self._guarded("tick", self._tick_kernel, kernel_id, watched)
+
+    def _tick_kernel(self, kernel_id: str, watched: _Watched) -> None:
+        assert self._writer is not None
+        assert self._paths is not None
+        watched.tracker.path = self._paths.of(kernel_id)
+        for execution in watched.tracker.overdue(_now(), self._options.pending_seconds):
+            self._writer.put(execution)
+
+    # kernels ---------------------------------------------------------------------
+
+    def _watch(self, kernel_id: str) -> None:
+        if kernel_id in self._watched or not self._started:
+            return
+        kernel = self._app.kernel_manager.get_kernel(kernel_id)
+        user, source = self._names.owner
+        tracker = ExecutionTracker(Place(kernel_id, self._server, user, source))
+        for msg_id in self._claims.pop(kernel_id, []):
+            tracker.claim(msg_id)
+        self._watched[kernel_id] = _Watched(kernel, tracker, self._tap(kernel_id, kernel))
+        for event, ending in (("restart", self._on_died), ("dead", self._on_dead)):
+            kernel.add_restart_callback(_bound(ending, kernel_id), event)
+
+    def _tap(self, kernel_id: str, kernel: Any) -> IopubTap:
+        return IopubTap(
+            kernel,
+            lambda events: self._feed(kernel_id, events),
+            lambda error: self.on_fault("iopub", error),
+        )
+
+    def _on_died(self, kernel_id: str) -> None:
+        """The restarter found the process gone and is about to start a new one."""
+        watched = self._watched.get(kernel_id)
+        if watched is not None:
+            watched.tap.drain()
+            self._feed(kernel_id, [KernelEnded(Ending.DIED, _cause(watched.kernel))])
+
+    def _on_dead(self, kernel_id: str) -> None:
+        self._unwatch(kernel_id, Ending.DIED)
+
+    def _restarted(self, kernel_id: str) -> None:
+        watched = self._watched.get(kernel_id)
+        if watched is None:
+            self._watch(kernel_id)
+            return
+        watched.tap.close()
+        self._feed(kernel_id, [KernelEnded(Ending.RESTARTED)])
+        watched.tap = self._tap(kernel_id, watched.kernel)
+
+    def _unwatch(self, kernel_id: str, ending: Ending) -> None:
+        watched = self._watched.get(kernel_id)
+        if watched is None:
+            return
+        watched.tap.close()
+        self._feed(kernel_id, [KernelEnded(ending)])
+        del self._watched[kernel_id]
+
+    # events of the server --------------------------------------------------------
+
+    def _listen(self) -> None:
+        logger = self._app.event_logger
+        logger.add_listener(
+            modified=False, schema_id=KERNEL_ACTIONS, listener=self._on_kernel_action
+        )
+        logger.add_listener(
+            modified=False, schema_id=CONTENTS_ACTIONS, listener=self._on_contents_action
+        )
+
+    def _unlisten(self) -> None:
+        logger = self._app.event_logger
+        logger.remove_listener(schema_id=KERNEL_ACTIONS, listener=self._on_kernel_action)
+        logger.remove_listener(schema_id=CONTENTS_ACTIONS, listener=self._on_contents_action)
+
+    async def _on_kernel_action(self, *, data: dict[str, Any], **_: Any) -> None:
+        kernel_id = data.get("kernel_id")
+        if data.get("status") != "success" or not isinstance(kernel_id, str):
+            return
+        action = data.get("action")
+        if action == "start":
+            self._guarded("attach", self._watch, kernel_id)
+        elif action == "restart":
+            self._guarded("attach", self._restarted, kernel_id)
+        elif action == "shutdown":
+            self._guarded("detach", self._unwatch, kernel_id, Ending.SHUT_DOWN)
+
+    async def _on_contents_action(self, *, data: dict[str, Any], **_: Any) -> None:
+        if data.get("action") == "rename":
+            self._guarded("rename", self._renamed, data["source_path"], data["path"])
+
+    def _renamed(self, old: str, new: str) -> None:
+        for watched in self._watched.values():  # what is over ended under the old path
+            self._guarded("rename", watched.tap.drain)
+        assert self._paths is not None
+        assert self._writer is not None
+        moved = self._paths.rename(old, new)
+        if moved is not None:
+            self._writer.rename(*moved, folder=os.path.isdir(moved[1]))
+
+    def _guarded(self, where: str, action: Any, *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except Exception as error:  # a fault of ours stays ours
+            self.on_fault(where, error)
+
+
+def _cause(kernel: Any) -> str | None:
+    """Say how the kernel's process ended, when that is known."""
+    process = getattr(getattr(kernel, "provisioner", None), "process", None)
+    code = getattr(process, "returncode", None)
+    if not isinstance(code, int):
+        return None
+    if code == -9:
+        return "It was killed by signal 9, as happens when memory runs out."
+    return f"It was ended by signal {-code}." if code < 0 else f"It exited with code {code}."
+
+
+def _bound(action: Any, kernel_id: str) -> Any:
+    return lambda: action(kernel_id)
+
+
+def _now() -> Moment:
+    return Moment(datetime.now(UTC), time.monotonic())

@@ -1,0 +1,130 @@
+"""Watches what browsers send to kernels, and takes the delay out of the answer.
+
+The connection class that the server uses, whichever it is, gets a subclass; the
+original does all the work, and nothing here can make it fail.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+from typing import Any, Protocol
+
+from blackroad_nb.core.witness import EXECUTE, Requested
+from blackroad_nb.server.iopub_tap import storable
+
+_log = logging.getLogger(__name__)
+
+SETTING = "kernel_websocket_connection_class"
+CELL_ID_LIMIT = 500  # characters; some clients send a URI as the cell's id
+_SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
+_EXECUTE_BYTES = EXECUTE.encode()
+# Number of offsets, then where channel, header, parent, metadata and content begin,
+# and where content ends. Source: jupyter_server's websocket protocol v1.
+_OFFSETS = struct.Struct("<7Q")
+
+Who = tuple[str | None, str | None]
+
+
+class RequestWatcher(Protocol):
+    """What a watched connection tells."""
+
+    def identify(self, handler: Any) -> Who:
+        """Return the user behind a websocket and where the name comes from."""
+        ...
+
+    def on_request(self, kernel_id: str, request: Requested) -> None: ...
+
+    def on_fault(self, where: str, error: Exception) -> None: ...
+
+
+class PromptConnection:
+    """Mixed into the server's own connection class: answers leave at once."""
+
+    def connect(self) -> Any:
+        try:
+            # Nagle's algorithm and delayed ACKs cost 40 ms a cell.
+            self.websocket_handler.set_nodelay(True)  # type: ignore[attr-defined]
+        except Exception as error:  # a slow websocket still works
+            _log.warning("The delay of a kernel's websocket cannot be taken out: %s", error)
+        return super().connect()  # type: ignore[misc]
+
+
+class WatchedConnection:
+    """Mixed into the server's own connection class: requests are told to `_watcher`."""
+
+    _watcher: RequestWatcher
+    _who: Who | None = None
+
+    def handle_incoming_message(self, incoming_msg: Any) -> Any:
+        answer = super().handle_incoming_message(incoming_msg)  # type: ignore[misc]
+        try:
+            self._watch(incoming_msg)
+        except Exception as error:  # the request is on its way; only the record suffers
+            self._watcher.on_fault("websocket", error)
+        return answer
+
+    def _watch(self, message: Any) -> None:
+        v1 = getattr(self, "subprotocol", None) == _SUBPROTOCOL
+        found = read_v1(message) if v1 else read_legacy(message)
+        if found is None:
+            return
+        if self._who is None:
+            self._who = self._watcher.identify(self.websocket_handler)  # type: ignore[attr-defined]
+        msg_id, cell_id, content = found
+        request = Requested(msg_id, content, cell_id, *self._who)
+        self._watcher.on_request(self.kernel_id, request)  # type: ignore[attr-defined]
+
+
+def improved(base: type, watcher: RequestWatcher | None, nodelay: bool) -> type:
+    """Return a subclass of the server's connection class with what is asked for."""
+    mixins: tuple[type, ...] = (PromptConnection,) if nodelay else ()
+    members: dict[str, Any] = {"__module__": __name__}
+    if watcher is not None:
+        mixins = (WatchedConnection, *mixins)
+        members["_watcher"] = watcher
+    if not mixins:
+        return base
+    return type(base)(f"Watched{base.__name__}", (*mixins, base), members)
+
+
+Found = tuple[str, str | None, bytes | str]
+
+
+def read_v1(message: bytes) -> Found | None:
+    """Read msg_id, cell id and content of an execute_request; None for anything else.
+
+    Raises:
+        ValueError, TypeError, KeyError, struct.error: the message is malformed.
+    """
+    _, _, header_at, parent_at, metadata_at, content_at, end = _OFFSETS.unpack_from(message)
+    header = message[header_at:parent_at]
+    if _EXECUTE_BYTES not in header:
+        return None
+    fields = json.loads(header)
+    if fields["msg_type"] != EXECUTE:
+        return None
+    metadata = message[metadata_at:content_at]
+    cell_id = _cell_id(json.loads(metadata)) if b'"cellId"' in metadata else None
+    return storable(fields["msg_id"]), cell_id, message[content_at:end]
+
+
+def read_legacy(message: str | bytes) -> Found | None:
+    """The same for the older protocol: one JSON text, or one with buffers behind."""
+    if isinstance(message, bytes):
+        count, start = struct.unpack_from("!2I", message)
+        end = struct.unpack_from("!I", message, 8)[0] if count > 1 else len(message)
+        message = message[start:end].decode("utf-8")
+    if EXECUTE not in message:
+        return None
+    fields = json.loads(message)
+    if fields["header"]["msg_type"] != EXECUTE:
+        return None
+    cell_id = _cell_id(fields.get("metadata"))
+    return storable(fields["header"]["msg_id"]), cell_id, json.dumps(fields["content"])
+
+
+def _cell_id(metadata: Any) -> str | None:
+    cell_id = metadata.get("cellId") if isinstance(metadata, dict) else None
+    return storable(cell_id)[:CELL_ID_LIMIT] if isinstance(cell_id, str) else None
