@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 DATABASE_VARIABLE = "NOTEBOOK_DB"
 ROOTS_VARIABLE = "NOTEBOOK_ROOTS"
 
 
-def database_path(environ: Mapping[str, str], override: str | None = None) -> Path:
-    """Return the database file: `override`, else `NOTEBOOK_DB`, else the default."""
+def database_file(environ: Mapping[str, str], override: str | None = None) -> str:
+    """Return the database file: `override`, else `NOTEBOOK_DB`, else the default.
+
+    Text, because the shortest command cannot afford to import pathlib.
+    """
     chosen = override or environ.get(DATABASE_VARIABLE) or "~/.blackroad/notebooks.db"
-    return Path(os.path.abspath(os.path.expanduser(chosen)))
+    return os.path.abspath(os.path.expanduser(chosen))
+
+
+def database_path(environ: Mapping[str, str], override: str | None = None) -> Path:
+    """Return `database_file` as a path."""
+    from pathlib import Path
+
+    return Path(database_file(environ, override))
 
 
 def notebook_roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -22,5 +35,7 @@ def notebook_roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
     Without the variable the whole file system is allowed: at her own shell a user
     can read and write those files anyway. A server sets its own root instead.
     """
+    from pathlib import Path
+
     listed = [part for part in environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if part]
     return tuple(Path(part).expanduser() for part in listed) or (Path("/"),)

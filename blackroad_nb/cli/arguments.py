@@ -23,7 +23,7 @@ def add_notebook(parser: argparse.ArgumentParser, optional: bool = False) -> Non
     )
 
 
-def add_server(parser: argparse.ArgumentParser, help: str) -> None:
+def add_server(parser: argparse._ActionsContainer, help: str) -> None:
     """Take `--server [URL]` and `--token`; `arguments.server` is "" without a URL."""
     parser.add_argument(
         "--server", metavar="URL", nargs="?", const="", type=server_address, help=help

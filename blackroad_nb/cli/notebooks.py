@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 
 from blackroad_nb.cli.arguments import add_examples, add_notebook, whole_number
 from blackroad_nb.cli.printing import print_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# As the statement `list` selects them, and as `notebook_record` orders them.
+_COLUMNS = (
+    "id", "name", "path", "kernel", "created_at", "updated_at", "cell_count", "metadata",
+)  # fmt: skip
 
 
 def add_create(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +61,26 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def list_notebooks(arguments: argparse.Namespace) -> int:
-    """Print the registry, read with the standard library's sqlite3 alone."""
+    """Print the registry, without importing more than sqlite3 if it can be helped."""
+    from blackroad_nb.adapters.sqlite.glance import notebook_rows
+    from blackroad_nb.config import database_file
+
+    rows = notebook_rows(database_file(os.environ, arguments.db), arguments.limit)
+    print_json(_read_carefully(arguments) if rows is None else [_record(row) for row in rows])
+    return 0
+
+
+def _record(row: tuple[Any, ...]) -> dict[str, Any]:
+    record = dict(zip(_COLUMNS, row, strict=True))
+    return {**record, "metadata": json.loads(record["metadata"])}
+
+
+def _read_carefully(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from blackroad_nb.cli.parts import reader
+    from blackroad_nb.core.rendering import notebook_record
 
     with reader(arguments) as store:
-        print_json(store.notebook_records(arguments.limit))
-    return 0
+        return [notebook_record(row) for row in store.list_notebooks(arguments.limit).items]
 
 
 def add_delete(parser: argparse.ArgumentParser) -> None:

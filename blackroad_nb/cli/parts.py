@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeVar
 
+    from blackroad_nb.adapters.sqlite.reader import SqliteReader
     from blackroad_nb.local import LocalParts
 
     T = TypeVar("T")
@@ -28,6 +29,14 @@ def run_with_parts(
             return await work(parts)
 
     return asyncio.run(opened())
+
+
+def reader(arguments: argparse.Namespace) -> SqliteReader:
+    """Open the database for reading, without asyncio."""
+    from blackroad_nb.adapters.sqlite.reader import SqliteReader
+    from blackroad_nb.config import database_path
+
+    return SqliteReader(database_path(os.environ, arguments.db))
 
 
 async def notebook_id(parts: LocalParts, named: str) -> str:

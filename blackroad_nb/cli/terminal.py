@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from typing import TextIO
 
 # Source: ECMA-48, sections 5.4 (CSI) and 5.6 (strings: DCS, SOS, OSC, PM, APC).
@@ -69,38 +68,3 @@ def mark(status: str) -> str:
     except UnicodeEncodeError:
         return plain
     return shown
-
-
-class ProgressBar:
-    """One line on a terminal's stderr that is drawn over itself; silent elsewhere."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._shown = False
-        self._live = is_terminal(self._stream) and os.environ.get("TERM") != "dumb"
-        self._started = time.monotonic()
-
-    @property
-    def live(self) -> bool:
-        return self._live
-
-    def show(self, done: int, total: int, doing: str) -> None:
-        """Draw `done` of `total` and what goes on."""
-        if not self._live:
-            return
-        width = 24
-        filled = width * done // total if total else 0
-        elapsed = int(time.monotonic() - self._started)
-        bar = "#" * filled + "-" * (width - filled)
-        line = f"[{bar}] {done}/{total} {doing} {elapsed // 60}:{elapsed % 60:02}"
-        columns = os.get_terminal_size(self._stream.fileno()).columns or 80
-        self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
-        self._stream.flush()
-        self._shown = True
-
-    def clear(self) -> None:
-        """Take the line away, so that something else can be printed."""
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._shown = False

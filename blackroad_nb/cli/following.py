@@ -1,0 +1,158 @@
+"""Runs on a notebook server: `execute --server` and `executions`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from blackroad_nb.cli.arguments import add_examples, add_notebook, add_server, whole_number
+from blackroad_nb.cli.printing import print_json, write
+
+_SERVER_HELP = "the notebook server; without URL, the one that is running"
+_DEFAULT_LIMIT = 50
+
+
+def add_executions_list(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print runs as a JSON list, newest first, from the database or a server."
+    add_examples(parser, "%(prog)s", "%(prog)s work/alpha.ipynb --limit 5", "%(prog)s --server")
+    add_notebook(parser, optional=True)
+    parser.add_argument(
+        "--limit", metavar="N", type=whole_number(1, 1000), default=_DEFAULT_LIMIT,
+        help="at most N runs (default: 50)",
+    )  # fmt: skip
+    add_server(parser, _SERVER_HELP)
+    parser.set_defaults(run=list_runs)
+
+
+def list_runs(arguments: argparse.Namespace) -> int:
+    """Print runs without their outputs."""
+    if arguments.server is not None:
+        from blackroad_nb.cli.servers import choose_client
+
+        client = choose_client(arguments)
+        print_json(client.list_runs(arguments.notebook, arguments.limit))
+        return 0
+    from blackroad_nb.cli.parts import notebook_id, run_with_parts
+    from blackroad_nb.local import LocalParts
+
+    async def work(parts: LocalParts) -> list[dict[str, Any]]:
+        from blackroad_nb.core.rendering import run_record
+
+        named = arguments.notebook
+        chosen = None if named is None else await notebook_id(parts, named)
+        if chosen is not None:
+            await parts.notebooks.get(chosen)
+        return [run_record(run) for run in await parts.store.list_runs(chosen, arguments.limit)]
+
+    print_json(run_with_parts(arguments, work))
+    return 0
+
+
+def add_executions_watch(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Follow a run on a notebook server from its first cell on until it ends. Ctrl-C\n"
+        "stops watching; the run goes on. The exit code is that of the run."
+    )
+    add_examples(parser, "%(prog)s RUN_ID", "%(prog)s RUN_ID --server http://127.0.0.1:8888/")
+    parser.add_argument("run_id", metavar="RUN_ID", help="as `execute --detach` printed it")
+    add_server(parser, _SERVER_HELP)
+    parser.add_argument("--json", action="store_true", help="print the finished run as JSON")
+    parser.set_defaults(run=watch)
+
+
+def watch(arguments: argparse.Namespace) -> int:
+    from blackroad_nb.cli.servers import client_of_run
+
+    client = client_of_run(arguments)
+    return _follow(client, arguments.run_id, arguments.json, cancels=False)
+
+
+def add_executions_cancel(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Cancel a run on a notebook server; what it has done is kept."
+    add_examples(parser, "%(prog)s RUN_ID")
+    parser.add_argument("run_id", metavar="RUN_ID", help="as `executions list` shows it")
+    add_server(parser, _SERVER_HELP)
+    parser.set_defaults(run=cancel)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    from blackroad_nb.cli.servers import client_of_run
+
+    print_json(client_of_run(arguments).cancel_run(arguments.run_id))
+    return 0
+
+
+def execute_there(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
+    """Hand the run to a server and follow it, unless it is to be left alone."""
+    from blackroad_nb.cli.parts import is_path
+    from blackroad_nb.cli.servers import choose_client
+
+    named = arguments.notebook
+    if is_path(named):
+        path = os.path.abspath(os.path.expanduser(named))
+        client, subject = choose_client(arguments, path), {"path": path}
+    else:
+        client, subject = choose_client(arguments), {"notebook_id": named}
+    run = client.start_run({**subject, **wanted})
+    if not arguments.detach:
+        return _follow(client, run["id"], arguments.json, cancels=True)
+    if arguments.json:
+        print_json(run)
+    else:
+        write(f"Started run {run['id']}; `executions watch {run['id']}` follows it.\n")
+    return 0
+
+
+def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
+    from blackroad_nb.cli.outcome import tell
+    from blackroad_nb.cli.progress import ProgressBar, RunReport
+
+    received = None
+    with ProgressBar() as bar, _terminate_like_interrupt():
+        report = RunReport(bar, silent=as_json)
+        last = 0
+        while True:
+            try:
+                for event in client.watch_run(run_id, last):
+                    report.take(event.kind, event.data)
+                    last = event.number
+                break
+            except Interrupted as interruption:
+                if received is not None or not cancels:
+                    raise
+                received = interruption.number
+                client.cancel_run(run_id)
+    return tell(client.get_run(run_id), as_json, received)
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM came.
+
+    Args:
+        number: which of them.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -1,0 +1,89 @@
+"""`execute` without a server: the engine in this process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from blackroad_nb.cli.outcome import tell
+from blackroad_nb.cli.parts import is_path, notebook_id
+from blackroad_nb.cli.progress import ProgressBar, RunReport
+from blackroad_nb.core.run import RunRequest
+from blackroad_nb.errors import NotebookNotFound
+from blackroad_nb.local import LocalParts, local_parts, os_user
+
+
+def execute_here(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
+    """Run the notebook, showing each cell as it ends."""
+    with ProgressBar() as bar:
+        report = RunReport(bar, silent=arguments.json)
+        record, received = asyncio.run(_run(arguments, wanted, report))
+    return tell(record, arguments.json, received)
+
+
+async def _run(
+    arguments: argparse.Namespace, wanted: Mapping[str, Any], report: RunReport
+) -> tuple[dict[str, Any], int | None]:
+    async with local_parts(arguments.db) as parts:
+        chosen = await _registered(parts, arguments.notebook)
+        started = await parts.running.start(
+            RunRequest(notebook_id=chosen, user=os_user(), **wanted)
+        )
+        stop = Stop(parts, started.id)
+        with stop.listening():
+            async for event in parts.running.watch(started.id):
+                report.take(event.kind, event.data)
+            ended = await parts.running.wait(started.id)
+        from blackroad_nb.core.rendering import run_record
+
+        return run_record(ended), stop.received
+
+
+class Stop:
+    """The first SIGINT or SIGTERM cancels the run; the second ends this process.
+
+    Attributes:
+        received: the signal that cancelled the run, if one did.
+    """
+
+    def __init__(self, parts: LocalParts, run_id: str) -> None:
+        self._parts = parts
+        self._run_id = run_id
+        self._cancelling: asyncio.Task[object] | None = None
+        self.received: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the two signals for the length of a `with`."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._take, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _take(self, number: int) -> None:
+        if self._cancelling is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.received = number
+        self._cancelling = asyncio.ensure_future(self._parts.running.cancel(self._run_id))
+
+
+async def _registered(parts: LocalParts, named: str) -> str:
+    """Return the notebook's id, registering a file that is not registered yet."""
+    try:
+        return await notebook_id(parts, named)
+    except NotebookNotFound:
+        if not is_path(named):
+            raise
+    stem = os.path.splitext(os.path.basename(named))[0]
+    return (await parts.notebooks.create(stem, named, adopt=True)).id

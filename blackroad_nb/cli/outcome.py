@@ -1,0 +1,52 @@
+"""How a run that has ended is told: JSON, one line, and the exit code."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from blackroad_nb.cli.failures import Failed
+from blackroad_nb.cli.printing import print_json
+from blackroad_nb.errors import KernelFailed
+
+FAILED = 1
+
+
+def signal_exit(received: int) -> int:
+    """Return what a shell reports for a process that this signal ended."""
+    return 128 + received
+
+
+def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> int:
+    """Print the run if JSON was asked for; return 0 if all went well.
+
+    Args:
+        run: the run's record, as `run_record` makes it.
+        received: the signal that cancelled it, if one did.
+
+    Raises:
+        Failed: the run did not succeed.
+    """
+    if as_json:
+        print_json(run)
+    status = run["status"]
+    if received is not None:
+        name = signal.Signals(received).name
+        raise Failed(f"{name}: the run was cancelled; what was done is kept.", signal_exit(received))
+    if status == "success":
+        return 0
+    code = KernelFailed.exit_code if status == "killed" else FAILED
+    raise Failed(_reason(run), code)
+
+
+def _reason(run: Mapping[str, Any]) -> str:
+    failed = [cell for cell in run["cells"] if cell["status"] in ("error", "timeout", "killed")]
+    if run.get("message"):
+        return str(run["message"])
+    if not failed:
+        return f"the run ended as {run['status']}."
+    first, more = failed[0], len(failed) - 1
+    error = (first.get("error") or first["status"]).strip().split("\n", 1)[0]
+    others = f" ({more} more failed)" if more else ""
+    return f"cell {first['index']} [{first['status']}]: {error}{others}"

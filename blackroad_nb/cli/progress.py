@@ -1,0 +1,170 @@
+"""A run as it goes on: a bar on a terminal, and each cell once it has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from blackroad_nb.cli.printing import write
+from blackroad_nb.cli.terminal import is_terminal, mark, safe_text, wants_colours
+
+_WIDTH = 24
+_TICK_SECONDS = 0.5
+
+
+class ProgressBar:
+    """One line on a terminal's stderr, drawn over itself; nothing anywhere else.
+
+    Between `with` and its end a thread redraws it, so that the clock in it goes on
+    while a cell is silent.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._live = is_terminal(self._stream) and os.environ.get("TERM") != "dumb"
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._started = time.monotonic()
+        self._text = ""
+        self._shown = False
+
+    def __enter__(self) -> Self:
+        if self._live:
+            threading.Thread(target=self._tick, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self.clear()
+
+    def show(self, done: int, total: int, doing: str) -> None:
+        """Draw `done` of `total` and what goes on."""
+        filled = _WIDTH * done // total if total else 0
+        bar = "#" * filled + "-" * (_WIDTH - filled)
+        self._text = f"[{bar}] {done}/{total} {doing}"
+        self._draw()
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can be printed."""
+        with self._lock:
+            self._text = ""
+            self._erase()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_TICK_SECONDS):
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self._live:
+            return
+        with self._lock:
+            if not self._text or self._ended.is_set():
+                return
+            seconds = int(time.monotonic() - self._started)
+            line = f"{self._text} {seconds // 60}:{seconds % 60:02}"
+            self._put(f"\r\x1b[K{line[: _columns(self._stream) - 1]}")
+            self._shown = True
+
+    def _erase(self) -> None:
+        if self._shown:
+            self._put("\r\x1b[K")
+            self._shown = False
+
+    def _put(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # the terminal is gone; the run is not
+            self._live = False
+
+
+class RunReport:
+    """Shows a run's events to a person, or keeps silent.
+
+    Args:
+        silent: print nothing on stdout; the bar stays.
+    """
+
+    def __init__(self, bar: ProgressBar, silent: bool) -> None:
+        self._bar = bar
+        self._silent = silent
+        self._colours = wants_colours(sys.stdout)
+        self._done = 0
+        self._total = 0
+
+    def take(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Show one event."""
+        if kind == "run_started":
+            self._total = int(data.get("total", 0))
+            self._bar.show(0, self._total, "starting")
+        elif kind == "cell_started":
+            self._bar.show(self._done, self._total, f"cell {data['index']}")
+        elif kind == "cell_finished":
+            self._done += 1
+            if not self._silent:
+                self._bar.clear()
+                write(cell_text(data, self._colours))
+                sys.stdout.flush()
+            self._bar.show(self._done, self._total, f"cell {data['index']} done")
+
+
+def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
+    """Return a cell's line and, indented beneath it, what it printed or how it failed."""
+    status = str(cell["status"])
+    took = cell.get("duration_ms")
+    head = f"{mark(status)} Cell {cell['index']} [{status}]"
+    lines = [head if took is None else f"{head} ({took}ms)"]
+    text = "".join(_texts(cell.get("outputs") or ()))
+    if not any(output.get("output_type") == "error" for output in cell.get("outputs") or ()):
+        text += cell.get("error") or ""
+    shown = safe_text(text, colours).rstrip("\n")
+    if shown:
+        lines.extend("  " + line if line else "" for line in shown.split("\n"))
+    return "\n".join(lines) + "\n"
+
+
+def _texts(outputs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for output in outputs:
+        kind = output.get("output_type")
+        if kind == "stream":
+            yield _joined(output.get("text", ""))
+        elif kind == "error":
+            yield _ended("\n".join(output.get("traceback") or ()) or _short_error(output))
+        elif kind in ("display_data", "execute_result"):
+            yield _ended(_plain(output.get("data") or {}))
+
+
+def _short_error(output: Mapping[str, Any]) -> str:
+    return f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+
+
+def _plain(data: Mapping[str, Any]) -> str:
+    for kind in ("text/plain", "text/markdown", "text/html"):
+        if kind in data:
+            return _joined(data[kind])
+    return f"<{', '.join(data)}>"
+
+
+def _joined(text: Any) -> str:
+    return text if isinstance(text, str) else "".join(text)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
