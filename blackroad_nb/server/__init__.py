@@ -1,0 +1,1 @@
+"""The Jupyter Server edge: the extension app, its REST routes and the recorder."""

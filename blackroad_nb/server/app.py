@@ -1,0 +1,55 @@
+"""The extension as Jupyter Server sees it: settings, routes, start and stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+
+from blackroad_nb.server.handlers import url_handlers
+from blackroad_nb.server.handlers.base import SETTING
+from blackroad_nb.server.settings import SettingsTraits
+from blackroad_nb.server.wiring import Parts
+
+
+class BlackRoadApp(SettingsTraits, ExtensionApp):
+    """Notebooks that run, are recorded and come back.
+
+    Nothing that can go wrong here keeps the server from starting or a cell from
+    running: what failed is logged and stands in GET /blackroad/health.
+    """
+
+    name = "blackroad_nb"
+    extension_url = "/blackroad/health"
+    load_other_extensions = True
+
+    parts: Parts
+
+    def initialize_settings(self) -> None:
+        """Put the parts together and hook the recorder in."""
+        logger = logging.getLogger("blackroad_nb")
+        logger.parent = self.log  # what the parts say stands in the server's log
+        assert self.serverapp is not None
+        root = Path(os.path.realpath(self.serverapp.root_dir))
+        self.parts = Parts(self.server_settings(), self.serverapp, root)
+        self.parts.attach(self.settings)
+        self.settings[SETTING] = self.parts
+
+    def initialize_handlers(self) -> None:
+        """Add the routes under /blackroad."""
+        self.handlers.extend(url_handlers())
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
+        await self.parts.start()
+
+    def current_activity(self) -> dict[str, int] | None:
+        """Tell Jupyter what is going on, so that it does not stop as idle."""
+        active = self.parts.active_runs
+        return {"headless runs": active} if active else None
+
+    async def stop_extension(self) -> None:
+        """Cancel runs, write what was recorded, close the database; never hangs."""
+        await self.parts.close()

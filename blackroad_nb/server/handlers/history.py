@@ -1,0 +1,144 @@
+"""/blackroad/history: what ran, searched, streamed and given back as a notebook."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from tornado import web
+
+from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.rendering import csv_header, csv_row, execution_record
+from blackroad_nb.server.handlers.base import authorized
+from blackroad_nb.server.handlers.download import Download
+from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
+from blackroad_nb.server.schemas import (
+    HISTORY_CURSOR,
+    LIMIT,
+    OF_NOTEBOOK,
+    SINCE,
+    TIME,
+    UNTIL,
+    WORD,
+    refer,
+)
+
+RESOURCE = "blackroad:history"
+_FORMATS = {
+    "csv": "text/csv",
+    "jsonl": "application/jsonl",
+    "ipynb": "application/x-ipynb+json",
+    "script": "text/x-python",
+}
+_FORMAT = Parameter(
+    "format",
+    {"type": "string", "enum": ["json", *_FORMATS], "default": "json"},
+    "json is one page; the others hold everything that matches.",
+)
+_FILTERS = (
+    Parameter(
+        "q",
+        {"type": "string", "minLength": 1, "maxLength": 1000},
+        "words that all occur in source or error.",
+    ),
+    OF_NOTEBOOK,
+    Parameter("user", WORD, "only what this user ran."),
+    Parameter("run_id", WORD, "only the cells of this headless run."),
+    Parameter(
+        "status",
+        {"type": "string", "enum": [status.value for status in Status]},
+        "only what ended so.",
+    ),
+    SINCE,
+    UNTIL,
+)
+
+
+class History(Download):
+    """The cells that ran, in any client of this server and in every headless run."""
+
+    @web.authenticated
+    @authorized("read", resource=RESOURCE)
+    @operation(
+        Operation(
+            id="searchHistory",
+            summary="Search the cells that ran, the newest first",
+            query=(*_FILTERS, HISTORY_CURSOR, LIMIT, _FORMAT),
+            answers={
+                200: Answer(
+                    "One page, or a file",
+                    refer("HistoryPage"),
+                    media_types=tuple(_FORMATS.values()),
+                )
+            },
+        )
+    )
+    async def get(self, asked: Asked) -> None:
+        query = history_query(asked.query)
+        history = self.parts.history
+        match asked.query.get("format", "json"):
+            case "json":
+                page = await history.search(query)
+                items = [execution_record(execution) for execution in page.items]
+                self.answer({"items": items, "next_cursor": page.next_cursor})
+            case "ipynb":
+                self.send_file("history.ipynb", await history.as_notebook(query))
+            case "script":
+                self.send_file("history.py", (await history.as_script(query)).encode())
+            case name:
+                lines = _lines(history.stream(query), _WRITERS[name])
+                head = _csv_line(csv_header()) if name == "csv" else ""
+                await self.stream_file(f"history.{name}", head, lines)
+
+    @web.authenticated
+    @authorized("write", resource=RESOURCE)
+    @operation(
+        Operation(
+            id="deleteHistory",
+            summary="Delete finished executions that started before a time",
+            query=(
+                Parameter("older_than", TIME, "what started before this goes.", required=True),
+                OF_NOTEBOOK,
+            ),
+            answers={200: Answer("How many went", refer("Deleted"))},
+        )
+    )
+    async def delete(self, asked: Asked) -> None:
+        older_than, notebook_id = asked.query["older_than"], asked.query.get("notebook_id")
+        self.answer({"deleted": await self.parts.history.delete(older_than, notebook_id)})
+
+
+def history_query(given: Mapping[str, Any]) -> HistoryQuery:
+    """Turn checked query parameters into a history query."""
+    renamed = {("text" if name == "q" else name): value for name, value in given.items()}
+    renamed.pop("format", None)
+    if "status" in renamed:
+        renamed["status"] = Status(renamed["status"])
+    return HistoryQuery(**renamed)
+
+
+def _csv_line(row: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(row)
+    return line.getvalue()
+
+
+def _json_line(execution: Execution) -> str:
+    return json.dumps(execution_record(execution), ensure_ascii=False) + "\n"
+
+
+_WRITERS: dict[str, Callable[[Execution], str]] = {
+    "csv": lambda execution: _csv_line(csv_row(execution)),
+    "jsonl": _json_line,
+}
+
+
+async def _lines(
+    executions: AsyncIterator[Execution], write: Callable[[Execution], str]
+) -> AsyncIterator[str]:
+    async for execution in executions:
+        yield write(execution)

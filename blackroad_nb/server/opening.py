@@ -1,0 +1,137 @@
+"""A store that opens when it is first needed, and again after it could not be.
+
+The extension must come up, record and say what is wrong also while the database cannot
+be used. So the managers get this store: each call tries to open the real one until that
+works, and raises the StoreError that says what to do until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+
+from blackroad_nb.core.execution import Execution
+from blackroad_nb.core.history import HistoryQuery, Page
+from blackroad_nb.core.kernel import RegisteredKernel
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.run import Run
+from blackroad_nb.core.usage import UsageQuery, UsageTotal
+from blackroad_nb.errors import StoreError
+from blackroad_nb.ports import Store
+
+log = logging.getLogger(__name__)
+
+
+class OpeningStore:
+    """`Store` over one that is still to be opened.
+
+    Args:
+        open: opens the real store, or raises StoreError and changes nothing.
+    """
+
+    def __init__(self, open: Callable[[], Awaitable[Store]]) -> None:
+        self._open = open
+        self._store: Store | None = None
+        self._attempt: asyncio.Task[Store] | None = None
+        self._closed = False
+
+    async def opened(self) -> Store:
+        """Return the real store; callers at the same time share one attempt.
+
+        Raises:
+            StoreError: it cannot be opened, or was closed.
+        """
+        if self._store is not None:
+            return self._store
+        if self._closed:
+            raise StoreError("The server is stopping; its database is closed already.")
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._try())
+        return await asyncio.shield(self._attempt)
+
+    async def _try(self) -> Store:
+        try:
+            self._store = await self._open()
+        except StoreError:
+            raise
+        except Exception as error:  # a fault of ours must be said in health, too
+            log.exception("The database could not be opened.")
+            raise StoreError(
+                f"The database could not be opened ({type(error).__name__}: {error}); "
+                "the server's log says more."
+            ) from error
+        finally:
+            self._attempt = None
+        return self._store
+
+    async def close(self) -> None:
+        """Close the real store, also when it is just being opened."""
+        self._closed = True
+        if self._attempt is not None:
+            await asyncio.wait({self._attempt})
+        store, self._store = self._store, None
+        if store is not None:
+            await store.close()
+
+    async def check(self) -> None:
+        await (await self.opened()).check()
+
+    # notebooks -----------------------------------------------------------------
+    async def add_notebook(self, notebook: Notebook) -> None:
+        await (await self.opened()).add_notebook(notebook)
+
+    async def get_notebook(self, notebook_id: str) -> Notebook:
+        return await (await self.opened()).get_notebook(notebook_id)
+
+    async def find_notebook(self, path: str) -> Notebook | None:
+        return await (await self.opened()).find_notebook(path)
+
+    async def list_notebooks(
+        self, limit: int | None = None, cursor: str | None = None
+    ) -> Page[Notebook]:
+        return await (await self.opened()).list_notebooks(limit, cursor)
+
+    async def update_notebook(self, notebook: Notebook) -> None:
+        await (await self.opened()).update_notebook(notebook)
+
+    async def delete_notebook(self, notebook_id: str) -> None:
+        await (await self.opened()).delete_notebook(notebook_id)
+
+    # executions ----------------------------------------------------------------
+    async def record(self, executions: Sequence[Execution]) -> int:
+        return await (await self.opened()).record(executions)
+
+    async def history(self, query: HistoryQuery) -> Page[Execution]:
+        return await (await self.opened()).history(query)
+
+    async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
+        async for execution in (await self.opened()).stream_history(query):
+            yield execution
+
+    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
+        return await (await self.opened()).delete_history(older_than, notebook_id)
+
+    async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
+        return await (await self.opened()).usage(query)
+
+    # runs ----------------------------------------------------------------------
+    async def put_run(self, run: Run) -> None:
+        await (await self.opened()).put_run(run)
+
+    async def get_run(self, run_id: str) -> Run:
+        return await (await self.opened()).get_run(run_id)
+
+    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        return await (await self.opened()).list_runs(notebook_id, limit)
+
+    # kernels -------------------------------------------------------------------
+    async def add_kernel(self, kernel: RegisteredKernel) -> None:
+        await (await self.opened()).add_kernel(kernel)
+
+    async def list_kernels(self) -> tuple[RegisteredKernel, ...]:
+        return await (await self.opened()).list_kernels()
+
+    async def delete_kernel(self, name: str) -> None:
+        await (await self.opened()).delete_kernel(name)

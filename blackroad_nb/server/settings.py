@@ -1,0 +1,107 @@
+"""What an operator may set: `c.BlackRoadApp.…` in a Jupyter configuration file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, validate
+
+from blackroad_nb.config import database_path
+from blackroad_nb.core.run import DEFAULT_TIMEOUT_SECONDS
+from blackroad_nb.ports import CellLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The same, read once.
+
+    Attributes:
+        warm_kernels: started kernels kept ready for headless runs.
+    """
+
+    database: Path
+    record: bool
+    nodelay: bool
+    warm_kernels: int
+    warm_imports: bool
+    cell_limits: CellLimits
+    max_active_runs: int
+
+
+class SettingsTraits(HasTraits):
+    """Mixed into the extension app; every trait says what it is for."""
+
+    database = Unicode(
+        help="""The SQLite file of registry and history. Empty: the environment variable
+        NOTEBOOK_DB, else ~/.blackroad/notebooks.db. A folder on a network file system
+        is a bad place for it."""
+    ).tag(config=True)
+    record = Bool(
+        True,
+        help="""Record every cell that any client runs on this server: source, status and
+        times, not outputs. Off, only headless runs are recorded.""",
+    ).tag(config=True)
+    nodelay = Bool(
+        True,
+        help="""Send kernel messages to browsers at once (TCP_NODELAY), which takes about
+        40 ms off every cell.""",
+    ).tag(config=True)
+    warm_kernels = Int(
+        1,
+        help="""How many started kernels to keep ready for headless runs, from the first run
+        on. Each takes the memory of an idle kernel. 0: start one for each run.""",
+    ).tag(config=True)
+    warm_imports = Bool(
+        True,
+        help="""Load what headless runs and exports need in the background once the first
+        kernel has started, so that the first of them need not wait for it.""",
+    ).tag(config=True)
+    cell_timeout_seconds = Float(
+        DEFAULT_TIMEOUT_SECONDS,
+        help="""How long a cell of a headless run may take when neither the call nor the
+        cell's metadata says otherwise. 0: no limit.""",
+    ).tag(config=True)
+    cell_grace_seconds = Float(
+        5.0,
+        help="""How long a cell that was interrupted at its time-out may take to stop
+        before its kernel is killed.""",
+    ).tag(config=True)
+    cell_output_bytes = Int(
+        64 * 1024 * 1024,
+        help="""Outputs of one cell of a headless run beyond this are dropped, with a line
+        that says so.""",
+    ).tag(config=True)
+    max_active_runs = Int(16, help="How many headless runs may be active at the same time.").tag(
+        config=True
+    )
+
+    @validate("warm_kernels", "cell_timeout_seconds", "cell_grace_seconds")
+    def _not_negative(self, proposal: Any) -> Any:
+        if proposal["value"] < 0:
+            raise TraitError(f"{proposal['trait'].name} must not be negative.")
+        return proposal["value"]
+
+    @validate("cell_output_bytes", "max_active_runs")
+    def _positive(self, proposal: Any) -> Any:
+        if proposal["value"] < 1:
+            raise TraitError(f"{proposal['trait'].name} must be at least 1.")
+        return proposal["value"]
+
+    def server_settings(self) -> ServerSettings:
+        """Freeze what was configured."""
+        return ServerSettings(
+            database=database_path(os.environ, self.database or None),
+            record=self.record,
+            nodelay=self.nodelay,
+            warm_kernels=self.warm_kernels,
+            warm_imports=self.warm_imports,
+            cell_limits=CellLimits(
+                timeout_seconds=self.cell_timeout_seconds or None,
+                grace_seconds=self.cell_grace_seconds,
+                output_bytes=self.cell_output_bytes,
+            ),
+            max_active_runs=self.max_active_runs,
+        )

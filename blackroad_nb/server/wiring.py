@@ -1,0 +1,237 @@
+"""Adapters and managers, put together for one Jupyter Server. Only this module does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blackroad_nb.adapters.files import DiskNotebookFiles
+from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
+from blackroad_nb.core.notebook import Notebook, name_for
+from blackroad_nb.errors import NotebookExists, StoreError
+from blackroad_nb.managers.notebooks import NotebookManager
+from blackroad_nb.managers.recording import RecordWriter
+from blackroad_nb.managers.templates import TemplateManager
+from blackroad_nb.ports import KernelRunner, Store
+from blackroad_nb.server.health import health_record
+from blackroad_nb.server.names import Names
+from blackroad_nb.server.opening import OpeningStore
+from blackroad_nb.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from blackroad_nb.adapters.exports import NbconvertExporter
+    from blackroad_nb.managers.exporting import ExportManager
+    from blackroad_nb.managers.history import HistoryManager
+    from blackroad_nb.managers.kernels import KernelRegistry
+    from blackroad_nb.managers.running import RunManager
+    from blackroad_nb.server.recorder import ServerRecorder
+
+ACTIVITY = "blackroad_nb"
+ACTIVITY_SECONDS = 15.0
+CLOSE_SECONDS = 10.0  # for each part; a server that is told to stop must stop
+
+log = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The clock of the server."""
+    return datetime.now(UTC)
+
+
+class Parts:
+    """The managers over one store; each is made, and imported, when first used.
+
+    Args:
+        settings: what the operator chose.
+        serverapp: the running `ServerApp`, which has Jupyter's own managers.
+        root: the server's root folder; notebooks must lie below it.
+    """
+
+    def __init__(self, settings: ServerSettings, serverapp: Any, root: Path) -> None:
+        self.settings = settings
+        self.root = root
+        self.serverapp = serverapp
+        self.store = OpeningStore(self._open_store)
+        self.files = DiskNotebookFiles((root,))
+        self.names = Names(os.environ)
+        self.faults: dict[str, str] = {}
+        self._stamping: asyncio.Task[None] | None = None
+
+    async def _open_store(self) -> Store:
+        from blackroad_nb.adapters.sqlite.store import SqliteStore
+        from blackroad_nb.local import process_name
+
+        return await SqliteStore.open(self.settings.database, owner=process_name())
+
+    # the managers ----------------------------------------------------------------
+    @cached_property
+    def notebooks(self) -> NotebookManager:
+        return NotebookManager(self.store, self.files, utc_now)
+
+    @cached_property
+    def templates(self) -> TemplateManager:
+        from jupyter_core.paths import jupyter_path
+
+        source = FolderTemplates(template_folders(jupyter_path(SHARED)))
+        return TemplateManager(source, self.files, self.notebooks)
+
+    @cached_property
+    def history(self) -> HistoryManager:
+        from blackroad_nb.managers.history import HistoryManager
+
+        return HistoryManager(self.store)
+
+    @cached_property
+    def exporter(self) -> NbconvertExporter:
+        from blackroad_nb.adapters.exports import NbconvertExporter
+
+        return NbconvertExporter()
+
+    @cached_property
+    def exports(self) -> ExportManager:
+        from blackroad_nb.managers.exporting import ExportManager
+
+        return ExportManager(self.store, self.files, self.exporter)
+
+    @cached_property
+    def runner(self) -> KernelRunner:
+        from blackroad_nb.adapters.kernels import ServerKernelRunner
+
+        app = self.serverapp
+        return ServerKernelRunner(app.kernel_manager, app.session_manager, self.root)
+
+    @cached_property
+    def kernels(self) -> KernelRegistry:
+        from blackroad_nb.adapters.kernelspecs import JupyterKernelspecs
+        from blackroad_nb.managers.kernels import KernelRegistry
+
+        return KernelRegistry(self.store, JupyterKernelspecs(), self.runner, utc_now)
+
+    @cached_property
+    def running(self) -> RunManager:
+        from blackroad_nb.managers.running import RunManager, RunSettings
+
+        settings = RunSettings(
+            server=self.names.server(self.serverapp.port),
+            user_source=self.names.owner[1],
+            cell_limits=self.settings.cell_limits,
+            max_active=self.settings.max_active_runs,
+        )
+        return RunManager(
+            self.store,
+            self.files,
+            self.runner,
+            settings,
+            utc_now,
+            on_request=self.recorder.claim,
+        )
+
+    @cached_property
+    def recorder(self) -> ServerRecorder:
+        from blackroad_nb.server.recorder import RecorderOptions, ServerRecorder
+
+        options = RecorderOptions(enabled=self.settings.record, nodelay=self.settings.nodelay)
+        return ServerRecorder(self.serverapp, options=options)
+
+    # what handlers need beside the managers ----------------------------------------
+    def below_root(self, path: str) -> str:
+        """Read a path of the API: relative ones start at the server's root folder."""
+        return str(self.root / path)
+
+    async def notebook_at(self, path: str) -> Notebook:
+        """Return the notebook registered at a path; a file that is not is adopted.
+
+        Raises:
+            NotebookNotFound, InvalidNotebook, PathNotAllowed: no notebook to be had there.
+        """
+        resolved = self.files.resolve(path)
+        found = await self.store.find_notebook(str(resolved))
+        if found is not None:
+            return found
+        try:
+            return await self.notebooks.create(name_for(str(resolved)), str(resolved), adopt=True)
+        except NotebookExists:  # somebody registered it between the two looks
+            found = await self.store.find_notebook(str(resolved))
+            if found is None:
+                raise
+            return found
+
+    async def health(self) -> dict[str, Any]:
+        """Say what works and what does not."""
+        return await health_record(self)
+
+    def recorder_health(self) -> dict[str, Any]:
+        """Say how the recorder stands."""
+        return self.recorder.health()
+
+    @property
+    def warm_kernels(self) -> int:
+        return 0
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs go on; asking does not import what runs need."""
+        return self.running.active if "running" in self.__dict__ else 0
+
+    def note_activity(self) -> None:
+        """Keep the server from being stopped as idle."""
+        self.serverapp.web_app.settings["last_activity_times"][ACTIVITY] = utc_now()
+
+    # life ------------------------------------------------------------------------
+    def attach(self, settings: dict[str, Any]) -> None:
+        """Hook the recorder into the server's websockets, before the first opens.
+
+        Without it the server still runs notebooks, so a fault here is only reported.
+        """
+        try:
+            self.recorder.wrap_websocket(settings)
+        except Exception as error:
+            self._fault("Recording could not be attached", error)
+
+    async def start(self) -> None:
+        """Open the store and begin to record; troubles are logged and shown in health."""
+        self._stamping = asyncio.create_task(self._stamp_activity(), name="blackroad-activity")
+        try:
+            await self.store.opened()
+        except StoreError as error:
+            log.error("The history is not available. %s", error.message)  # noqa: TRY400
+        try:
+            await self.recorder.start(RecordWriter(self.store, utc_now))
+        except Exception as error:
+            self._fault("Recording could not be started", error)
+
+    def _fault(self, what: str, error: Exception) -> None:
+        log.error("%s; notebooks run without it.", what, exc_info=error)
+        self.faults[what] = f"{type(error).__name__}: {error}; the server's log says more."
+
+    async def _stamp_activity(self) -> None:
+        while True:
+            await asyncio.sleep(ACTIVITY_SECONDS)
+            if self.active_runs:
+                self.note_activity()
+
+    async def close(self) -> None:
+        """End runs, write what was recorded and close the store, each within a bound."""
+        if self._stamping is not None:
+            self._stamping.cancel()
+        if "running" in self.__dict__:
+            await _bounded("The headless runs", self.running.close())
+        await _bounded("The recorder", self.recorder.stop())
+        if "exporter" in self.__dict__:
+            self.exporter.close()
+        await _bounded("The database", self.store.close())
+
+
+async def _bounded(what: str, closing: Awaitable[None]) -> None:
+    try:
+        await asyncio.wait_for(closing, CLOSE_SECONDS)
+    except TimeoutError:
+        log.error("%s did not close within %d s.", what, CLOSE_SECONDS)  # noqa: TRY400
+    except Exception:  # the other parts still have to be closed
+        log.exception("%s did not close cleanly.", what)
