@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -11,13 +13,14 @@ from blackroad_nb.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
 MOST = 1000
+MOST_TERMS = 50  # words and phrases in one search
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """Filters are joined by AND; times are half-open `[since, until)`.
+    """Filters are joined by AND; times are half-open `[since, until)` of the start.
 
     Attributes:
         text: words to find in source and error; every word must occur, a word may
@@ -45,6 +48,14 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Words that stand together; `prefix` frees the end of the last."""
+
+    words: tuple[str, ...]
+    prefix: bool
+
+
 def check_limit(limit: int) -> int:
     """Return `limit`, or refuse what no page can hold.
 
@@ -56,26 +67,78 @@ def check_limit(limit: int) -> int:
     return limit
 
 
+def check_query(query: HistoryQuery) -> HistoryQuery:
+    """Return the query, or say which part of it cannot be answered.
+
+    Raises:
+        InvalidInput: limit, cursor, times or text are not acceptable.
+    """
+    check_limit(query.limit)
+    if query.cursor is not None and not 0 <= query.cursor < 2**63:
+        raise InvalidInput(f"The cursor {query.cursor} is not one that a page gave.")
+    for label, moment in (("since", query.since), ("until", query.until)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidInput(f"The time `{label}` needs a zone, such as 2026-01-31T12:00:00Z.")
+    if query.text is not None:
+        search_terms(query.text)
+    return query
+
+
+def search_terms(text: str) -> tuple[Term, ...]:
+    """Read what a person typed as terms that must all occur.
+
+    Operators and punctuation only separate words; a trailing `*` makes a prefix.
+
+    Raises:
+        InvalidInput: the text holds no word, or too many.
+    """
+    terms: list[Term] = []
+    for position, part in enumerate(text.split('"')):
+        for phrase in [part] if position % 2 else part.split():
+            words = tuple(words_of(phrase))
+            if words:
+                terms.append(Term(words, phrase.rstrip().endswith("*")))
+    if not terms:
+        raise InvalidInput("The search text holds no word; give at least one letter or digit.")
+    if len(terms) > MOST_TERMS:
+        raise InvalidInput(f"The search text has {len(terms)} words; {MOST_TERMS} is the most.")
+    return tuple(terms)
+
+
 def fts_expression(text: str) -> str:
     """Turn what a person typed into an FTS5 expression that cannot be malformed.
 
-    Each word becomes a quoted string, so operators and punctuation are searched
-    for and never interpreted; a trailing `*` keeps its meaning of a prefix.
+    Only letters and digits reach the expression, so nothing in it is an operator.
     Source: https://www.sqlite.org/fts5.html section 3.
 
     Raises:
-        InvalidInput: nothing in the text can be searched for.
+        InvalidInput: the text holds no word, or too many.
     """
-    phrases: list[str] = []
-    for position, part in enumerate(text.split('"')):
-        quoted = position % 2 == 1
-        phrases.extend([part] if quoted else part.split())
-    terms = []
-    for phrase in phrases:
-        prefix = phrase.endswith("*")
-        words = phrase.rstrip("*").strip()
-        if any(character.isalnum() for character in words):
-            terms.append(f'"{words}"' + ("*" if prefix else ""))
-    if not terms:
-        raise InvalidInput("The search text holds no word; give at least one letter or digit.")
-    return " ".join(terms)
+    return " AND ".join(
+        f'"{" ".join(term.words)}"' + (" *" if term.prefix else "") for term in search_terms(text)
+    )
+
+
+def words_of(text: str) -> Iterator[str]:
+    """Split where the text index does: letters, digits and their accents make words.
+
+    Source: https://www.sqlite.org/fts5.html section 4.3.1 (unicode61).
+    """
+    word: list[str] = []
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind[0] in "LN" or kind == "Co" or (kind[0] == "M" and word):
+            word.append(character)
+        elif word:
+            yield "".join(word)
+            word = []
+    if word:
+        yield "".join(word)
+
+
+def folded(word: str) -> str:
+    """Return the word without case and accents, as the text index compares it."""
+    plain = "".join(
+        c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn"
+    )
+    return unicodedata.normalize("NFC", plain).lower()

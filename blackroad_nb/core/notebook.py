@@ -41,3 +41,10 @@ def check_name(name: str) -> str:
     if not name.isprintable():
         raise InvalidInput("The name holds a line break or control character; remove it.")
     return name
+
+
+def name_for(path: str) -> str:
+    """Return the name a notebook gets that ran without being registered: its file's."""
+    stem = path.rpartition("/")[2].removesuffix(".ipynb")
+    visible = "".join(c if c.isprintable() else " " for c in stem).strip()
+    return visible[:NAME_LIMIT].strip() or "notebook"

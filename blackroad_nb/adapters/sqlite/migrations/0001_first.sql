@@ -14,6 +14,8 @@ CREATE TABLE notebooks (
 
 CREATE INDEX notebooks_newest ON notebooks (updated_at DESC, id);
 
+-- `process` names the process that wrote an unfinished row, so that whoever opens
+-- the file next can tell rows at work from rows left behind.
 CREATE TABLE runs (
     id          TEXT PRIMARY KEY,
     notebook_id TEXT NOT NULL REFERENCES notebooks (id) ON DELETE CASCADE,
@@ -28,10 +30,14 @@ CREATE TABLE runs (
     message     TEXT,
     started_at  TEXT,
     finished_at TEXT,
-    owner       TEXT
+    owner       TEXT,
+    process     TEXT
 ) STRICT;
 
-CREATE INDEX runs_of_notebook ON runs (notebook_id, started_at DESC);
+-- A run that has not started is newer than any that has.
+CREATE INDEX runs_of_notebook ON runs (notebook_id, coalesce(started_at, '9'));
+CREATE INDEX runs_newest ON runs (coalesce(started_at, '9'));
+CREATE INDEX runs_open ON runs (process) WHERE status IN ('pending', 'running');
 
 CREATE TABLE executions (
     seq             INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -50,23 +56,78 @@ CREATE TABLE executions (
     execution_count INTEGER,
     error           TEXT,
     origin          TEXT NOT NULL DEFAULT 'interactive',
-    run_id          TEXT REFERENCES runs (id) ON DELETE SET NULL,
+    run_id          TEXT,
     kernel_id       TEXT,
     user            TEXT,
     user_source     TEXT,
     server          TEXT,
-    queued_at       TEXT
+    queued_at       TEXT,
+    process         TEXT
 ) STRICT;
 
-CREATE INDEX executions_of_notebook ON executions (notebook_id, seq DESC);
-CREATE INDEX executions_of_user ON executions (user, seq DESC);
-CREATE INDEX executions_of_run ON executions (run_id, seq) WHERE run_id IS NOT NULL;
-CREATE INDEX executions_by_time ON executions (started_at);
-CREATE INDEX executions_open ON executions (server) WHERE status = 'pending';
+-- An index entry ends in the rowid, which is seq: no need to name it.
+CREATE INDEX executions_of_notebook ON executions (notebook_id);
+CREATE INDEX executions_of_run ON executions (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX executions_open ON executions (process) WHERE status = 'pending';
+
+-- Which rows can hold a day, so that a time range becomes a range of seq.
+-- Rows only ever widen it; a deleted row leaves it wide, which costs a little time.
+CREATE TABLE execution_days (
+    day       TEXT PRIMARY KEY,
+    first_seq INTEGER NOT NULL,
+    last_seq  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER executions_day AFTER INSERT ON executions BEGIN
+    INSERT INTO execution_days (day, first_seq, last_seq)
+    VALUES (substr(new.started_at, 1, 10), new.seq, new.seq)
+    ON CONFLICT (day) DO UPDATE
+        SET first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq);
+END;
+
+-- What is searched: the text, and in `scope` one word per filter, so that the text
+-- index itself intersects "this word" with "this user" and never visits other rows.
+CREATE VIEW executions_searchable AS
+SELECT
+    seq,
+    substr(source, 1, 100000) AS source,
+    substr(error, 1, 100000) AS error,
+    'n' || hex(notebook_id) || ' u' || hex(user) || ' s' || status AS scope
+FROM executions;
 
 CREATE VIRTUAL TABLE executions_text USING fts5 (
-    source, error, content = 'executions', content_rowid = 'seq'
+    source, error, scope, content = 'executions_searchable', content_rowid = 'seq'
 );
+
+CREATE TRIGGER executions_text_insert AFTER INSERT ON executions BEGIN
+    INSERT INTO executions_text (rowid, source, error, scope)
+    VALUES (
+        new.seq, substr(new.source, 1, 100000), substr(new.error, 1, 100000),
+        'n' || hex(new.notebook_id) || ' u' || hex(new.user) || ' s' || new.status
+    );
+END;
+
+CREATE TRIGGER executions_text_delete AFTER DELETE ON executions BEGIN
+    INSERT INTO executions_text (executions_text, rowid, source, error, scope)
+    VALUES (
+        'delete', old.seq, substr(old.source, 1, 100000), substr(old.error, 1, 100000),
+        'n' || hex(old.notebook_id) || ' u' || hex(old.user) || ' s' || old.status
+    );
+END;
+
+CREATE TRIGGER executions_text_update
+AFTER UPDATE OF source, error, notebook_id, user, status ON executions BEGIN
+    INSERT INTO executions_text (executions_text, rowid, source, error, scope)
+    VALUES (
+        'delete', old.seq, substr(old.source, 1, 100000), substr(old.error, 1, 100000),
+        'n' || hex(old.notebook_id) || ' u' || hex(old.user) || ' s' || old.status
+    );
+    INSERT INTO executions_text (rowid, source, error, scope)
+    VALUES (
+        new.seq, substr(new.source, 1, 100000), substr(new.error, 1, 100000),
+        'n' || hex(new.notebook_id) || ' u' || hex(new.user) || ' s' || new.status
+    );
+END;
 
 CREATE TABLE kernels (
     id           TEXT PRIMARY KEY,
@@ -77,15 +138,37 @@ CREATE TABLE kernels (
     created_at   TEXT NOT NULL
 ) STRICT;
 
--- One row per finished execution, whatever happens to its history afterwards.
+-- One row per execution that ran, whatever happens to its history afterwards.
 CREATE TABLE usage_events (
     id          TEXT PRIMARY KEY,
     occurred_at TEXT NOT NULL,
     subject     TEXT,
     path        TEXT,
-    executions  INTEGER NOT NULL DEFAULT 1,
+    executions  INTEGER NOT NULL,
     duration_ms INTEGER NOT NULL,
     trust       TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX usage_events_by_time ON usage_events (occurred_at);
+
+-- The same, summed by day; nobody and nowhere are '' here.
+CREATE TABLE usage_days (
+    day         TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    path        TEXT NOT NULL,
+    trust       TEXT NOT NULL,
+    executions  INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    PRIMARY KEY (day, subject, path, trust)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER usage_events_day AFTER INSERT ON usage_events BEGIN
+    INSERT INTO usage_days (day, subject, path, trust, executions, duration_ms)
+    VALUES (
+        substr(new.occurred_at, 1, 10), coalesce(new.subject, ''), coalesce(new.path, ''),
+        new.trust, new.executions, new.duration_ms
+    )
+    ON CONFLICT (day, subject, path, trust) DO UPDATE
+        SET executions = executions + excluded.executions,
+            duration_ms = duration_ms + excluded.duration_ms;
+END;

@@ -1,0 +1,349 @@
+"""The ports in memory: what managers are tested with, held to the same contract tests."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from blackroad_nb.core.document import Document, digest, parse_document, serialize_document
+from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.history import (
+    HistoryQuery,
+    Page,
+    Term,
+    check_limit,
+    check_query,
+    folded,
+    search_terms,
+    words_of,
+)
+from blackroad_nb.core.kernel import RegisteredKernel
+from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
+from blackroad_nb.core.run import Run
+from blackroad_nb.core.usage import (
+    UsageEvent,
+    UsageQuery,
+    UsageTotal,
+    check_usage_query,
+    usage_of,
+)
+from blackroad_nb.errors import (
+    FileChanged,
+    FileExists,
+    InvalidInput,
+    InvalidNotebook,
+    KernelExists,
+    KernelNotFound,
+    NotebookExists,
+    NotebookNotFound,
+    PathNotAllowed,
+    RunNotFound,
+    StoreError,
+)
+from blackroad_nb.ports import NotebookFile
+
+_LATEST = datetime.max.replace(tzinfo=UTC)
+# What a finishing row may leave open, because the pending one knew it.
+_KEPT = (
+    "notebook_id",
+    "cell_index",
+    "path",
+    "cell_id",
+    "run_id",
+    "kernel_id",
+    "user",
+    "user_source",
+    "server",
+    "queued_at",
+)
+
+
+class MemoryStore:
+    """`ports.Store` without a file."""
+
+    def __init__(self) -> None:
+        self._notebooks: dict[str, Notebook] = {}
+        self._executions: dict[str, Execution] = {}
+        self._usage: dict[str, UsageEvent] = {}
+        self._runs: dict[str, Run] = {}
+        self._kernels: dict[str, RegisteredKernel] = {}
+        self._seq = 0
+        self._closed = False
+
+    # notebooks -----------------------------------------------------------------
+    async def add_notebook(self, notebook: Notebook) -> None:
+        self._check_path(notebook)
+        self._notebooks[notebook.id] = notebook
+
+    async def get_notebook(self, notebook_id: str) -> Notebook:
+        self._check_open()
+        if notebook_id not in self._notebooks:
+            raise NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")
+        return self._notebooks[notebook_id]
+
+    async def find_notebook(self, path: str) -> Notebook | None:
+        self._check_open()
+        return next((n for n in self._notebooks.values() if n.path == path), None)
+
+    async def list_notebooks(
+        self, limit: int | None = None, cursor: str | None = None
+    ) -> Page[Notebook]:
+        self._check_open()
+        ordered = sorted(self._notebooks.values(), key=lambda n: n.id)
+        ordered.sort(key=lambda n: n.updated_at, reverse=True)
+        if cursor is not None:
+            text, separator, after = cursor.partition("/")
+            if not separator:
+                raise InvalidInput(f"The cursor {cursor!r} is not one that a page gave.")
+            at = datetime.fromisoformat(text)
+            ordered = [n for n in ordered if (n.updated_at, after) < (at, n.id)]
+        if limit is None or len(ordered) <= check_limit(limit):
+            return Page(tuple(ordered), None)
+        last = ordered[limit - 1]
+        return Page(tuple(ordered[:limit]), f"{last.updated_at.isoformat()}/{last.id}")
+
+    async def update_notebook(self, notebook: Notebook) -> None:
+        stored = await self.get_notebook(notebook.id)
+        self._check_path(notebook)
+        self._notebooks[notebook.id] = replace(notebook, created_at=stored.created_at)
+
+    async def delete_notebook(self, notebook_id: str) -> None:
+        await self.get_notebook(notebook_id)
+        del self._notebooks[notebook_id]
+        for kept in (self._executions, self._runs):
+            gone = [id_ for id_, row in kept.items() if row.notebook_id == notebook_id]
+            for id_ in gone:
+                del kept[id_]
+
+    def _check_path(self, notebook: Notebook) -> None:
+        self._check_open()
+        if any(n.path == notebook.path and n.id != notebook.id for n in self._notebooks.values()):
+            raise NotebookExists(f"{notebook.path!r} is registered already; see `list`.")
+
+    # executions ----------------------------------------------------------------
+    async def record(self, executions: Sequence[Execution]) -> int:
+        self._check_open()
+        return sum([self._record(execution) for execution in executions])
+
+    def _record(self, execution: Execution) -> bool:
+        execution = replace(execution, notebook_id=self._notebook_of(execution), seq=None)
+        event = usage_of(execution)
+        if event and event.id not in self._usage:
+            known = self._notebooks.get(execution.notebook_id or "")
+            path = event.path or (known.path if known else None)
+            self._usage[event.id] = replace(event, path=path)
+        stored = self._executions.get(execution.id)
+        if stored is None:
+            self._seq += 1
+            self._executions[execution.id] = replace(execution, seq=self._seq)
+            return True
+        if stored.status is not Status.PENDING or execution.status is Status.PENDING:
+            return False
+        kept = {n: getattr(stored, n) for n in _KEPT if getattr(execution, n) is None}
+        self._executions[execution.id] = replace(execution, **kept, seq=stored.seq)
+        return True
+
+    def _notebook_of(self, execution: Execution) -> str | None:
+        at = execution.finished_at or execution.started_at
+        notebook = self._notebooks.get(execution.notebook_id or "")
+        if execution.notebook_id is None and execution.path is not None:
+            found = [n for n in self._notebooks.values() if n.path == execution.path]
+            name = name_for(execution.path)
+            fresh = Notebook(str(uuid4()), name, execution.path, DEFAULT_KERNEL, at, at)
+            notebook = found[0] if found else fresh
+        if notebook is None:
+            return None
+        latest = max(notebook.updated_at, at)
+        self._notebooks[notebook.id] = replace(notebook, updated_at=latest)
+        return notebook.id
+
+    async def history(self, query: HistoryQuery) -> Page[Execution]:
+        found = self._matching(query)
+        if len(found) <= query.limit:
+            return Page(tuple(found), None)
+        return Page(tuple(found[: query.limit]), str(found[query.limit - 1].seq))
+
+    async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
+        for execution in self._matching(query):
+            yield execution
+
+    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
+        self._check_open()
+        gone = [
+            e.id
+            for e in self._executions.values()
+            if e.status is not Status.PENDING
+            and e.started_at < older_than
+            and notebook_id in (None, e.notebook_id)
+        ]
+        for id_ in gone:
+            del self._executions[id_]
+        return len(gone)
+
+    def _matching(self, query: HistoryQuery) -> list[Execution]:
+        self._check_open()
+        check_query(query)
+        terms = search_terms(query.text) if query.text is not None else ()
+        found = [e for e in self._executions.values() if _matches(e, query, terms)]
+        return sorted(found, key=lambda e: e.seq or 0, reverse=True)
+
+    async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
+        self._check_open()
+        check_usage_query(query)
+        totals: dict[str | None, UsageTotal] = {}
+        for event in self._usage.values():
+            if _within(event, query):
+                key = _usage_key(event, query.by)
+                before = totals.get(key, UsageTotal(key, 0, 0))
+                totals[key] = UsageTotal(
+                    key,
+                    before.executions + event.executions,
+                    before.duration_ms + event.duration_ms,
+                )
+        return tuple(sorted(totals.values(), key=lambda total: total.key or ""))
+
+    # runs ----------------------------------------------------------------------
+    async def put_run(self, run: Run) -> None:
+        await self.get_notebook(run.notebook_id)
+        self._runs[run.id] = run
+
+    async def get_run(self, run_id: str) -> Run:
+        self._check_open()
+        if run_id not in self._runs:
+            raise RunNotFound(f"There is no run {run_id!r}.")
+        return self._runs[run_id]
+
+    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        self._check_open()
+        found = [r for r in self._runs.values() if notebook_id in (None, r.notebook_id)]
+        found.reverse()  # the later one first among equals
+        found.sort(key=lambda run: run.started_at or _LATEST, reverse=True)
+        return tuple(found[: check_limit(limit)])
+
+    # kernels -------------------------------------------------------------------
+    async def add_kernel(self, kernel: RegisteredKernel) -> None:
+        self._check_open()
+        if kernel.name in self._kernels:
+            raise KernelExists(f"A kernel {kernel.name!r} is registered already.")
+        self._kernels[kernel.name] = kernel
+
+    async def list_kernels(self) -> tuple[RegisteredKernel, ...]:
+        self._check_open()
+        return tuple(sorted(self._kernels.values(), key=lambda kernel: kernel.name))
+
+    async def delete_kernel(self, name: str) -> None:
+        self._check_open()
+        if self._kernels.pop(name, None) is None:
+            raise KernelNotFound(f"No kernel {name!r} was registered here.")
+
+    # life ----------------------------------------------------------------------
+    async def check(self) -> None:
+        self._check_open()
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("The database was closed.")
+
+
+def _matches(execution: Execution, query: HistoryQuery, terms: Sequence[Term]) -> bool:
+    for name in ("notebook_id", "run_id", "user", "status"):
+        wanted = getattr(query, name)
+        if wanted is not None and getattr(execution, name) != wanted:
+            return False
+    if query.cursor is not None and (execution.seq or 0) >= query.cursor:
+        return False
+    if query.since is not None and execution.started_at < query.since:
+        return False
+    if query.until is not None and execution.started_at >= query.until:
+        return False
+    texts = [_folded_words(execution.source), _folded_words(execution.error or "")]
+    return all(any(_holds(words, term) for words in texts) for term in terms)
+
+
+def _folded_words(text: str) -> list[str]:
+    return [folded(word) for word in words_of(text)]
+
+
+def _holds(words: Sequence[str], term: Term) -> bool:
+    wanted = [folded(word) for word in term.words]
+    for start in range(len(words) - len(wanted) + 1):
+        part = words[start : start + len(wanted)]
+        if term.prefix and part[:-1] == wanted[:-1] and part[-1].startswith(wanted[-1]):
+            return True
+        if part == wanted:
+            return True
+    return False
+
+
+def _within(event: UsageEvent, query: UsageQuery) -> bool:
+    return (
+        (query.user is None or event.subject == query.user)
+        and (query.since is None or event.occurred_at >= query.since)
+        and (query.until is None or event.occurred_at < query.until)
+    )
+
+
+def _usage_key(event: UsageEvent, by: str) -> str | None:
+    day = event.occurred_at.astimezone(UTC).date().isoformat()
+    return {"user": event.subject, "notebook": event.path, "day": day}[by]
+
+
+class MemoryNotebookFiles:
+    """`ports.NotebookFiles` in a dictionary; there are no links to follow.
+
+    Args:
+        roots: folders under which every path must lie.
+        files: what is there at first, by absolute path.
+    """
+
+    def __init__(
+        self, roots: Iterable[Path] = (Path("/"),), files: dict[Path, bytes] | None = None
+    ) -> None:
+        self._roots = tuple(roots)
+        self.files: dict[Path, bytes] = dict(files or {})
+
+    def resolve(self, path: str | Path) -> Path:
+        text = os.fspath(path)
+        if not text or "\0" in text:
+            raise InvalidInput("The path is empty or holds a NUL character; give a file path.")
+        real = Path(posixpath.normpath(posixpath.join("/", text)))
+        if not any(PurePosixPath(real).is_relative_to(root) for root in self._roots):
+            allowed = ", ".join(str(root) for root in self._roots)
+            raise PathNotAllowed(f"{text!r} leads outside the allowed folders ({allowed}).")
+        return real
+
+    async def create(self, path: Path, document: Document) -> None:
+        if path in self.files:
+            raise FileExists(
+                f"{str(path)!r} exists already; choose another path or adopt the file."
+            )
+        self.files[path] = serialize_document(document)
+
+    async def read(self, path: Path) -> NotebookFile:
+        if path not in self.files:
+            raise NotebookNotFound(f"There is no file {str(path)!r}.")
+        content = self.files[path]
+        try:
+            document = parse_document(content)
+        except InvalidNotebook as error:
+            raise InvalidNotebook(f"{str(path)!r} is not a readable notebook. {error}") from None
+        return NotebookFile(path, document, digest(content))
+
+    async def write(self, path: Path, content: bytes, expected: str | None) -> str:
+        if expected is not None and digest(self.files.get(path, b"")) != expected:
+            raise FileChanged(
+                f"{str(path)!r} changed on disk since it was read; it was left as it is."
+            )
+        self.files[path] = content
+        return digest(content)
+
+    async def delete(self, path: Path) -> None:
+        self.files.pop(path, None)

@@ -1,0 +1,53 @@
+"""How a connection is opened, and which file it has in hand."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from blackroad_nb.errors import StoreError
+
+OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+BUSY_SECONDS = 30.0
+
+Identity = tuple[int, int]
+
+
+def connect(path: Path, mode: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open `path` in autocommit, transactions being begun by hand.
+
+    Args:
+        mode: `rwc` may create the file, `rw` may not, `ro` only reads.
+        busy_seconds: how long a statement waits for other processes.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreError(
+            f"SQLite {sqlite3.sqlite_version} is too old; install Python with {needed} or later."
+        )
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=busy_seconds
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        # A batch is acknowledged only when it would survive a power failure.
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def identity(path: Path) -> Identity | None:
+    """Return which file this is, or None when there is none."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def connect_to_nothing() -> sqlite3.Connection:
+    """Open an empty database in memory, for asking where there is no file yet."""
+    return sqlite3.connect(":memory:", isolation_level=None)

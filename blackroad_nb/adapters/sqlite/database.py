@@ -1,0 +1,204 @@
+"""One writer and a few readers on one file, for coroutines.
+
+A shared connection is one shared transaction, so all writing goes through one
+task. It takes whatever waits and commits it together: that is what makes single
+rows from many coroutines as cheap as a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from blackroad_nb.adapters.sqlite.connection import connect, identity
+from blackroad_nb.adapters.sqlite.faults import told_plainly
+from blackroad_nb.adapters.sqlite.opening import prepare
+from blackroad_nb.adapters.sqlite.reads import Read
+from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
+
+T = TypeVar("T")
+Unit = Callable[[aiosqlite.Connection], Awaitable[Any]]
+
+_READERS = 3
+_MOST_UNITS = 200  # in one transaction
+_CHUNK_ROWS = 16
+
+
+@dataclass(slots=True)
+class _Waiting:
+    unit: Unit
+    done: asyncio.Future[Any]
+
+
+class Database:
+    """Connections to one prepared file, made again when the file or its disk was replaced."""
+
+    def __init__(self, path: Path, busy_seconds: float, journal_mode: str) -> None:
+        self.path = path
+        self.journal_mode = journal_mode
+        self._busy_seconds = busy_seconds
+        self._identity = identity(path)
+        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+        self._writer: aiosqlite.Connection | None = None
+        self._idle: list[aiosqlite.Connection] = []
+        self._reading = asyncio.Semaphore(_READERS)
+        self._reopening = asyncio.Lock()
+        self._generation = 0
+        self._life = asyncio.create_task(self._live(), name="blackroad-store-writer")
+
+    async def write(self, unit: Unit) -> Any:
+        """Carry out `unit` within a transaction; returns once it is durable."""
+        if self._life.done():
+            raise StoreError("The database was closed.")
+        waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
+        self._queue.put_nowait(waiting)
+        return await waiting.done
+
+    async def read(self, read: Read[T]) -> tuple[T, ...]:
+        """Return all rows of a question."""
+        with told_plainly(self.path):
+            async with self._reader() as connection:
+                found: Any = await connection.execute_fetchall(read.sql, read.values)
+        return read.all(found)
+
+    async def read_part(self, read: Read[T], most_bytes: int) -> tuple[T, ...]:
+        """Return the first rows of a question, as many as about `most_bytes` hold."""
+        found: list[Any] = []
+        size = 0
+        with told_plainly(self.path):
+            async with (
+                self._reader() as connection,
+                connection.execute(read.sql, read.values) as cursor,
+            ):
+                while size < most_bytes and (part := await cursor.fetchmany(_CHUNK_ROWS)):
+                    found.extend(part)
+                    size += sum(map(_size, part))
+        return read.all(found)
+
+    async def close(self) -> None:
+        """Finish what waits, then let go of the file. Can be repeated."""
+        if not self._life.done():
+            self._queue.put_nowait(None)
+            await self._life
+
+    async def _live(self) -> None:
+        try:
+            while (batch := await self._next_batch()) is not None:
+                await self._commit(batch)
+        finally:
+            # aiosqlite's threads are not daemons: one left open would hang the exit.
+            await self._let_go()
+            while not self._queue.empty():
+                late = self._queue.get_nowait()
+                if late is not None:
+                    _fail(late, StoreError("The database was closed."))
+
+    async def _next_batch(self) -> list[_Waiting] | None:
+        first = await self._queue.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < _MOST_UNITS and not self._queue.empty():
+            waiting = self._queue.get_nowait()
+            if waiting is None:
+                self._queue.put_nowait(None)  # close after this batch
+                break
+            batch.append(waiting)
+        return [waiting for waiting in batch if not waiting.done.done()]
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            with told_plainly(self.path):
+                results = await self._transaction([waiting.unit for waiting in batch])
+        except asyncio.CancelledError:
+            for waiting in batch:
+                _fail(waiting, StoreError("The database was closed before this was written."))
+            raise
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, StoreError):
+                for waiting in batch:  # one of them was refused: find out which
+                    await self._commit([waiting])
+                return
+            if isinstance(error, StoreError) and not isinstance(error, StoreBusy | StoreFull):
+                await self._let_go()
+            for waiting in batch:
+                _fail(waiting, error)
+        else:
+            for waiting, result in zip(batch, results, strict=True):
+                if not waiting.done.done():
+                    waiting.done.set_result(result)
+
+    async def _transaction(self, units: Sequence[Unit]) -> list[Any]:
+        await self._follow_file()
+        if self._writer is None:
+            self._writer = await self._connect("rw")
+        writer = self._writer
+        await writer.execute_fetchall("BEGIN IMMEDIATE")
+        try:
+            results = [await unit(writer) for unit in units]
+            await writer.execute_fetchall("COMMIT")
+        finally:
+            if writer.in_transaction:  # SQLite may have rolled back by itself
+                await writer.execute_fetchall("ROLLBACK")
+        return results
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with self._reading:
+            if self._life.done():
+                raise StoreError("The database was closed.")
+            await self._follow_file()
+            generation = self._generation
+            connection = self._idle.pop() if self._idle else await self._connect("ro")
+            try:
+                yield connection
+            except sqlite3.DatabaseError:
+                await connection.close()
+                raise
+            except BaseException:
+                self._idle.append(connection)
+                raise
+            if generation == self._generation and not self._life.done():
+                self._idle.append(connection)
+            else:
+                await connection.close()
+
+    async def _follow_file(self) -> None:
+        """Notice that the file was moved, deleted or restored, and open what is there now."""
+        if identity(self.path) == self._identity:
+            return
+        async with self._reopening:
+            if identity(self.path) == self._identity:
+                return
+            await self._let_go()
+            self.journal_mode = await asyncio.to_thread(prepare, self.path, self._busy_seconds)
+            self._identity = identity(self.path)
+
+    async def _connect(self, mode: str) -> aiosqlite.Connection:
+        opened = partial(connect, self.path, mode, self._busy_seconds)
+        return await aiosqlite.Connection(opened, iter_chunk_size=_CHUNK_ROWS)
+
+    async def _let_go(self) -> None:
+        self._generation += 1
+        idle, self._idle = self._idle, []
+        writer, self._writer = self._writer, None
+        for connection in [*idle, *([writer] if writer else [])]:
+            with contextlib.suppress(sqlite3.Error):  # it is given up in any case
+                await connection.close()
+
+
+def _size(row: Iterable[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str))
+
+
+def _fail(waiting: _Waiting, error: Exception) -> None:
+    if not waiting.done.done():
+        waiting.done.set_exception(error)

@@ -1,0 +1,93 @@
+"""Reading without asyncio, for commands whose whole cost is starting up."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from blackroad_nb.adapters.sqlite import reads
+from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect, connect_to_nothing
+from blackroad_nb.adapters.sqlite.faults import told_plainly
+from blackroad_nb.adapters.sqlite.opening import check, migrate, migrations, prepare
+from blackroad_nb.core.execution import Execution
+from blackroad_nb.core.history import HistoryQuery, Page
+from blackroad_nb.core.kernel import RegisteredKernel
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.errors import NotebookNotFound
+
+T = TypeVar("T")
+
+
+class SqliteReader:
+    """The store's questions, answered at once; a file that does not exist holds nothing.
+
+    A file of an older schema is migrated first, which is the only thing written.
+
+    Args:
+        busy_seconds: how long to wait for other processes before StoreBusy.
+
+    Raises:
+        StoreError: says what is wrong with the file and what to do.
+    """
+
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._path = path.absolute()
+        with told_plainly(self._path):
+            self._connection = _open(self._path, busy_seconds)
+
+    def __enter__(self) -> SqliteReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def get_notebook(self, notebook_id: str) -> Notebook:
+        """Raises NotebookNotFound."""
+        found = self._read(reads.get_notebook(notebook_id))
+        if not found:
+            raise NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")
+        return found[0]
+
+    def list_notebooks(self, limit: int | None = None, cursor: str | None = None) -> Page[Notebook]:
+        """Newest update first; no limit means all of them."""
+        return reads.notebook_page(self._read(reads.list_notebooks(limit, cursor)), limit)
+
+    def history(self, query: HistoryQuery) -> Page[Execution]:
+        """One page, newest recorded first."""
+        return reads.history_page(self._read(reads.history(query)), query.limit)
+
+    def list_kernels(self) -> tuple[RegisteredKernel, ...]:
+        return self._read(reads.list_kernels())
+
+    def _read(self, read: reads.Read[T]) -> tuple[T, ...]:
+        with told_plainly(self._path):
+            found = self._connection.execute(read.sql, read.values).fetchall()
+        return read.all(found)
+
+
+def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    if not path.exists():
+        connection = connect_to_nothing()
+        migrate(connection, path)
+        return connection
+    connection = connect(path, "ro", busy_seconds)
+    try:
+        current = check(connection, path) == len(migrations())
+    except BaseException:
+        connection.close()
+        raise
+    if current:
+        return connection
+    connection.close()
+    prepare(path, busy_seconds)
+    return connect(path, "ro", busy_seconds)

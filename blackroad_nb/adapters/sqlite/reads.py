@@ -1,0 +1,164 @@
+"""Questions to the database as values: SQL, its parameters, and how to read a row.
+
+The store and the command line's reader both ask these; only how they carry the
+SQL to SQLite differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from blackroad_nb.adapters.sqlite import rows
+from blackroad_nb.adapters.sqlite.statements import statements
+from blackroad_nb.core.execution import Execution
+from blackroad_nb.core.history import HistoryQuery, Page, check_query, fts_expression
+from blackroad_nb.core.kernel import RegisteredKernel
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.run import Run
+from blackroad_nb.core.usage import UsageQuery, UsageTotal, check_usage_query, day_windows
+from blackroad_nb.errors import InvalidInput
+
+T = TypeVar("T")
+
+_END = 2**63 - 1  # after every row
+_GROUPS = {"user": "subject", "notebook": "path", "day": "day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """One question."""
+
+    sql: str
+    values: rows.Values
+    build: Callable[[rows.Row], T]
+
+    def all(self, found: Sequence[rows.Row]) -> tuple[T, ...]:
+        return tuple(self.build(row) for row in found)
+
+
+def get_notebook(notebook_id: str) -> Read[Notebook]:
+    return Read(statements("notebooks")["get"], {"id": rows.text(notebook_id)}, rows.notebook_of)
+
+
+def find_notebook(path: str) -> Read[Notebook]:
+    return Read(statements("notebooks")["find"], {"path": rows.text(path)}, rows.notebook_of)
+
+
+def list_notebooks(limit: int | None, cursor: str | None) -> Read[Notebook]:
+    """Ask for one more than `limit`, so that `notebook_page` can tell whether more follow."""
+    updated_at, name = _notebook_cursor(cursor) if cursor else ("9", "")
+    most = -1 if limit is None else limit + 1
+    values = {"updated_at": updated_at, "id": rows.text(name), "limit": most}
+    return Read(statements("notebooks")["list"], values, rows.notebook_of)
+
+
+def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebook]:
+    if limit is None or len(found) <= limit:
+        return Page(found, None)
+    last = found[limit - 1]
+    return Page(found[:limit], f"{rows.moment_text(last.updated_at)}/{last.id}")
+
+
+def _notebook_cursor(cursor: str) -> tuple[str, str]:
+    updated_at, separator, name = cursor.partition("/")
+    if not separator:
+        raise InvalidInput(f"The cursor {cursor!r} is not one that a page gave.")
+    return updated_at, name
+
+
+def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
+    """Ask for `most` rows, by default one more than the page holds."""
+    check_query(query)
+    sql = statements("executions")
+    match = _match(query)
+    filters, values = _filters(query, "t.rowid" if match else "e.seq")
+    values["cursor"] = _END if query.cursor is None else query.cursor
+    values["limit"] = query.limit + 1 if most is None else most
+    if match:
+        values["match"] = match
+    template = sql["search" if match else "history"]
+    text = template.format(columns=sql["columns"], filters=filters)
+    return Read(text, values, rows.execution_of)
+
+
+def history_page(found: tuple[Execution, ...], limit: int) -> Page[Execution]:
+    if len(found) <= limit:
+        return Page(found, None)
+    return Page(found[:limit], str(found[limit - 1].seq))
+
+
+def open_executions(process: str) -> Read[Execution]:
+    sql = statements("executions")
+    text = sql["open"].format(columns=sql["columns"])
+    return Read(text, {"process": process}, rows.execution_of)
+
+
+def _match(query: HistoryQuery) -> str | None:
+    """Return what to ask the text index, or None where a plain index answers better."""
+    if query.text is None and (query.run_id or not (query.user or query.status)):
+        return None
+    scope = []
+    if query.notebook_id is not None:
+        scope.append(f"n{_hex(query.notebook_id)}")
+    if query.user is not None:
+        scope.append(f"u{_hex(query.user)}")
+    if query.status is not None:
+        scope.append(f"s{query.status.value}")
+    parts = [f"{{source error}} : ({fts_expression(query.text)})"] if query.text else []
+    parts.extend(f"scope : {word}" for word in scope)
+    return " AND ".join(parts)
+
+
+def _hex(text: str) -> str:
+    return rows.text(text).encode().hex().upper()
+
+
+def _filters(query: HistoryQuery, seq: str) -> tuple[str, rows.Values]:
+    wanted = {
+        "notebook_id": ("by_notebook", rows.optional_text(query.notebook_id)),
+        "run_id": ("by_run", rows.optional_text(query.run_id)),
+        "user": ("by_user", rows.optional_text(query.user)),
+        "status": ("by_status", None if query.status is None else query.status.value),
+        "since": ("by_since", rows.optional_moment_text(query.since)),
+        "until": ("by_until", rows.optional_moment_text(query.until)),
+    }
+    used = {key: pair for key, pair in wanted.items() if pair[1] is not None}
+    sql = statements("executions")
+    parts = [sql[name].format(seq=seq) for name, _ in used.values()]
+    return "\n".join(parts), {key: value for key, (_, value) in used.items()}
+
+
+def usage(query: UsageQuery) -> Read[UsageTotal]:
+    check_usage_query(query)
+    sql = statements("usage")
+    windows = day_windows(query.since, query.until)
+    values = {
+        "first_day": windows.first_day,
+        "end_day": windows.end_day,
+        "head_since": rows.moment_text(windows.head[0]),
+        "head_until": rows.moment_text(windows.head[1]),
+        "tail_since": rows.moment_text(windows.tail[0]),
+        "tail_until": rows.moment_text(windows.tail[1]),
+    }
+    if query.user is not None:
+        values["user"] = rows.text(query.user)
+    filters = "" if query.user is None else sql["by_user"]
+    text = sql["total"].format(key=_GROUPS[query.by], filters=filters)
+    return Read(text, values, rows.usage_of_row)
+
+
+def get_run(run_id: str) -> Read[Run]:
+    return Read(statements("runs")["get"], {"id": rows.text(run_id)}, rows.run_of)
+
+
+def list_runs(notebook_id: str | None, limit: int) -> Read[Run]:
+    if notebook_id is None:
+        return Read(statements("runs")["list"], {"limit": limit}, rows.run_of)
+    values = {"notebook_id": rows.text(notebook_id), "limit": limit}
+    return Read(statements("runs")["list_of_notebook"], values, rows.run_of)
+
+
+def list_kernels() -> Read[RegisteredKernel]:
+    return Read(statements("kernels")["list"], {}, rows.kernel_of)

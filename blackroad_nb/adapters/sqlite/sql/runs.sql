@@ -1,0 +1,45 @@
+-- Statements on headless runs. A statement runs from its name line to the next.
+
+-- name: put
+INSERT INTO runs (
+    id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells, message,
+    started_at, finished_at, owner, process
+)
+VALUES (
+    :id, :notebook_id, :status, :requested, :path, :kernel, :user, :kernel_id, :artefact, :cells,
+    :message, :started_at, :finished_at, :owner, :process
+)
+ON CONFLICT (id) DO UPDATE SET
+    notebook_id = excluded.notebook_id, status = excluded.status, requested = excluded.requested,
+    path = excluded.path, kernel = excluded.kernel, user = excluded.user,
+    kernel_id = excluded.kernel_id, artefact = excluded.artefact, cells = excluded.cells,
+    message = excluded.message, started_at = excluded.started_at,
+    finished_at = excluded.finished_at, owner = excluded.owner, process = excluded.process
+
+-- name: get
+SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
+    message, started_at, finished_at, owner
+FROM runs
+WHERE id = :id
+
+-- name: list
+-- Newest first; a run that has not started counts as newest.
+SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
+    message, started_at, finished_at, owner
+FROM runs
+ORDER BY coalesce(started_at, '9') DESC, rowid DESC
+LIMIT :limit
+
+-- name: list_of_notebook
+SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
+    message, started_at, finished_at, owner
+FROM runs
+WHERE notebook_id = :notebook_id
+ORDER BY coalesce(started_at, '9') DESC, rowid DESC
+LIMIT :limit
+
+-- name: close_open
+-- Runs whose process is gone.
+UPDATE runs
+SET status = 'killed', message = :message, process = NULL
+WHERE status IN ('pending', 'running') AND process = :process

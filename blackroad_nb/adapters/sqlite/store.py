@@ -1,0 +1,278 @@
+"""`ports.Store` on an SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from blackroad_nb.adapters.sqlite import reads, rows
+from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect
+from blackroad_nb.adapters.sqlite.database import Database
+from blackroad_nb.adapters.sqlite.faults import told_plainly
+from blackroad_nb.adapters.sqlite.opening import prepare
+from blackroad_nb.adapters.sqlite.process import ProcessMark
+from blackroad_nb.adapters.sqlite.statements import statements
+from blackroad_nb.adapters.sqlite.writes import close_left_behind, close_own, recording
+from blackroad_nb.core.execution import Execution
+from blackroad_nb.core.history import MOST, HistoryQuery, Page, check_limit
+from blackroad_nb.core.kernel import RegisteredKernel
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.run import Run
+from blackroad_nb.core.usage import UsageQuery, UsageTotal
+from blackroad_nb.errors import (
+    KernelExists,
+    KernelNotFound,
+    NotebookExists,
+    NotebookNotFound,
+    RunNotFound,
+    StoreError,
+)
+
+_STREAM_BYTES = 4 * 1024 * 1024
+_SLICE = 500  # rows deleted in one transaction, so that others get their turn
+
+
+class SqliteStore:
+    """The store of servers and long commands; open it with `SqliteStore.open`."""
+
+    def __init__(self, database: Database, mark: ProcessMark) -> None:
+        self._database = database
+        self._mark = mark
+
+    @classmethod
+    async def open(
+        cls, path: Path, owner: str | None = None, busy_seconds: float = BUSY_SECONDS
+    ) -> SqliteStore:
+        """Make or migrate the file, and finish what dead processes left unfinished.
+
+        Args:
+            owner: who opens it, for a person reading the lock file; the store names
+                the process by itself.
+            busy_seconds: how long to wait for other processes before StoreBusy.
+
+        Raises:
+            StoreError: says what is wrong with the file and what to do.
+        """
+        mark, mode = await asyncio.to_thread(_open, path, owner, busy_seconds)
+        return cls(Database(mark.database, busy_seconds, mode), mark)
+
+    @property
+    def journal_mode(self) -> str:
+        """`wal`, or `truncate` where several hosts share the file system."""
+        return self._database.journal_mode
+
+    # notebooks -----------------------------------------------------------------
+    async def add_notebook(self, notebook: Notebook) -> None:
+        values = rows.notebook_values(notebook)
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            with _taken(NotebookExists(f"{notebook.path!r} is registered already; see `list`.")):
+                await connection.execute_fetchall(statements("notebooks")["insert"], values)
+
+        await self._database.write(unit)
+
+    async def get_notebook(self, notebook_id: str) -> Notebook:
+        found = await self._database.read(reads.get_notebook(notebook_id))
+        if not found:
+            raise _no_notebook(notebook_id)
+        return found[0]
+
+    async def find_notebook(self, path: str) -> Notebook | None:
+        found = await self._database.read(reads.find_notebook(path))
+        return found[0] if found else None
+
+    async def list_notebooks(
+        self, limit: int | None = None, cursor: str | None = None
+    ) -> Page[Notebook]:
+        if limit is not None:
+            check_limit(limit)
+        found = await self._database.read(reads.list_notebooks(limit, cursor))
+        return reads.notebook_page(found, limit)
+
+    async def update_notebook(self, notebook: Notebook) -> None:
+        values = rows.notebook_values(notebook)
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            with _taken(NotebookExists(f"{notebook.path!r} is registered already; see `list`.")):
+                if not await _changed(connection, statements("notebooks")["update"], values):
+                    raise _no_notebook(notebook.id)
+
+        await self._database.write(unit)
+
+    async def delete_notebook(self, notebook_id: str) -> None:
+        await self.get_notebook(notebook_id)
+        await self._delete_slices("delete_of_notebook", {"notebook_id": notebook_id})
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            sql = statements("notebooks")["delete"]
+            if not await _changed(connection, sql, {"id": notebook_id}):
+                raise _no_notebook(notebook_id)
+
+        await self._database.write(unit)
+
+    # executions ----------------------------------------------------------------
+    async def record(self, executions: Sequence[Execution]) -> int:
+        if not executions:
+            return 0
+        plan = recording(executions, self._mark.name)
+
+        async def unit(connection: aiosqlite.Connection) -> int:
+            for write in plan.notebooks:
+                if write.values:
+                    await connection.executemany(write.sql, write.values)
+            cursor = await connection.executemany(plan.executions.sql, plan.executions.values)
+            if plan.usage.values:
+                await connection.executemany(plan.usage.sql, plan.usage.values)
+            return cursor.rowcount
+
+        return int(await self._database.write(unit))
+
+    async def history(self, query: HistoryQuery) -> Page[Execution]:
+        found = await self._database.read(reads.history(query))
+        return reads.history_page(found, query.limit)
+
+    async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
+        # Page by page, so that a slow reader never holds the log from being emptied.
+        while True:
+            read = reads.history(query, most=MOST)
+            found = await self._database.read_part(read, _STREAM_BYTES)
+            if not found:
+                return
+            for execution in found:
+                yield execution
+            query = replace(query, cursor=found[-1].seq)
+
+    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
+        values = {"until": rows.moment_text(older_than), "notebook_id": notebook_id}
+        return await self._delete_slices("delete_old", values)
+
+    async def _delete_slices(self, name: str, values: rows.Values) -> int:
+        sql = statements("executions")
+        filters = sql["by_notebook"] if values["notebook_id"] is not None else ""
+        text = sql[name].format(filters=filters)
+        total = 0
+        while True:
+            gone: int = await self._database.write(
+                lambda connection: _changed(connection, text, {**values, "slice": _SLICE})
+            )
+            total += gone
+            if gone < _SLICE:
+                return total
+
+    async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
+        return await self._database.read(reads.usage(query))
+
+    # runs ----------------------------------------------------------------------
+    async def put_run(self, run: Run) -> None:
+        values = rows.run_values(run, self._mark.name)
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            with _taken(_no_notebook(run.notebook_id)):
+                await connection.execute_fetchall(statements("runs")["put"], values)
+
+        await self._database.write(unit)
+
+    async def get_run(self, run_id: str) -> Run:
+        found = await self._database.read(reads.get_run(run_id))
+        if not found:
+            raise RunNotFound(f"There is no run {run_id!r}.")
+        return found[0]
+
+    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        return await self._database.read(reads.list_runs(notebook_id, check_limit(limit)))
+
+    # kernels -------------------------------------------------------------------
+    async def add_kernel(self, kernel: RegisteredKernel) -> None:
+        values = rows.kernel_values(kernel)
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            with _taken(KernelExists(f"A kernel {kernel.name!r} is registered already.")):
+                await connection.execute_fetchall(statements("kernels")["insert"], values)
+
+        await self._database.write(unit)
+
+    async def list_kernels(self) -> tuple[RegisteredKernel, ...]:
+        return await self._database.read(reads.list_kernels())
+
+    async def delete_kernel(self, name: str) -> None:
+        async def unit(connection: aiosqlite.Connection) -> None:
+            if not await _changed(connection, statements("kernels")["delete"], {"name": name}):
+                raise KernelNotFound(f"No kernel {name!r} was registered here.")
+
+        await self._database.write(unit)
+
+    # life ----------------------------------------------------------------------
+    async def check(self) -> None:
+        await self._database.read(reads.list_notebooks(1, None))
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            # Writing the version again changes nothing and still takes a page to the disk.
+            version = await _single(connection, "PRAGMA user_version")
+            await connection.execute_fetchall(f"PRAGMA user_version = {version:d}")
+
+        await self._database.write(unit)
+
+    async def close(self) -> None:
+        await self._database.close()
+        # What cannot be finished now, the next one to open the file finishes.
+        with contextlib.suppress(StoreError):
+            await asyncio.to_thread(_close, self._database.path, self._mark)
+
+
+def _open(path: Path, owner: str | None, busy_seconds: float) -> tuple[ProcessMark, str]:
+    path = path.absolute()
+    mode = prepare(path, busy_seconds)
+    with told_plainly(path):
+        mark = ProcessMark(path, owner)
+        connection = connect(path, "rw", busy_seconds)
+        try:
+            close_left_behind(connection, path)
+        except BaseException:
+            mark.release()
+            raise
+        finally:
+            connection.close()
+    return mark, mode
+
+
+def _close(path: Path, mark: ProcessMark) -> None:
+    with told_plainly(path):
+        try:
+            connection = connect(path, "rw")
+            try:
+                close_own(connection, mark.name)
+            finally:
+                connection.close()
+        finally:
+            mark.release()
+
+
+@contextlib.contextmanager
+def _taken(error: Exception) -> Iterator[None]:
+    """Say what a broken constraint means here."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise error from None
+
+
+async def _changed(connection: aiosqlite.Connection, sql: str, values: rows.Values) -> int:
+    cursor = await connection.execute(sql, values)
+    return cursor.rowcount
+
+
+async def _single(connection: aiosqlite.Connection, sql: str) -> Any:
+    (row,) = await connection.execute_fetchall(sql)
+    return row[0]
+
+
+def _no_notebook(notebook_id: str) -> NotebookNotFound:
+    return NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")

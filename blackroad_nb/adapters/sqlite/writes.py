@@ -1,0 +1,110 @@
+"""Changes that take several statements, as values that any connection can carry out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from blackroad_nb.adapters.sqlite import reads, rows
+from blackroad_nb.adapters.sqlite.process import is_alive
+from blackroad_nb.adapters.sqlite.statements import statements
+from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.notebook import DEFAULT_KERNEL, name_for
+from blackroad_nb.core.usage import usage_of
+
+LEFT_BEHIND = "The process that watched this execution ended before it did."
+RUN_LEFT_BEHIND = "The process that carried out this run ended before it did."
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One statement and the rows it is carried out for."""
+
+    sql: str
+    values: list[rows.Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What recording a batch takes, in this order; `executions` counts what was new."""
+
+    notebooks: tuple[Write, ...]
+    executions: Write
+    usage: Write
+
+
+def recording(executions: Sequence[Execution], process: str) -> Recording:
+    """Plan one transaction for a batch, notebooks that ran unregistered included."""
+    known: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for execution in executions:
+        at = rows.moment_text(execution.finished_at or execution.started_at)
+        if execution.notebook_id is not None:
+            known[execution.notebook_id] = max(at, known.get(execution.notebook_id, at))
+        elif execution.path is not None:
+            path = rows.text(execution.path)
+            found[path] = max(at, found.get(path, at))
+    notebooks = statements("notebooks")
+    registered = [
+        {
+            "id": str(uuid4()),
+            "name": name_for(path),
+            "path": path,
+            "kernel": DEFAULT_KERNEL,
+            "at": at,
+        }
+        for path, at in found.items()
+    ]
+    touched = [{"id": key, "at": at} for key, at in known.items()]
+    used = [
+        {**rows.usage_values(event), "notebook_id": execution.notebook_id}
+        for execution in executions
+        if (event := usage_of(execution))
+    ]
+    return Recording(
+        notebooks=(Write(notebooks["register"], registered), Write(notebooks["touch"], touched)),
+        executions=Write(
+            statements("executions")["record"],
+            [rows.execution_values(execution, process) for execution in executions],
+        ),
+        usage=Write(statements("usage")["insert"], used),
+    )
+
+
+def close_left_behind(connection: sqlite3.Connection, path: Path) -> None:
+    """Finish, as killed, the rows of processes that are gone.
+
+    When such an execution ended is not known, so it gets no end and no duration.
+    """
+    names = connection.execute(statements("executions")["open_processes"]).fetchall()
+    for (name,) in names:
+        if not is_alive(name, path):
+            close_own(connection, name)
+
+
+def close_own(connection: sqlite3.Connection, process: str) -> None:
+    """Finish one process's rows as killed, in one transaction."""
+    names = connection.execute(statements("executions")["open_processes"]).fetchall()
+    if (process,) not in names:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _close_rows(connection, process)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _close_rows(connection: sqlite3.Connection, process: str) -> None:
+    read = reads.open_executions(process)
+    pending = read.all(connection.execute(read.sql, read.values).fetchall())
+    killed = [replace(e, status=Status.KILLED, error=e.error or LEFT_BEHIND) for e in pending]
+    plan = recording(killed, process)
+    for write in (plan.executions, plan.usage):
+        connection.executemany(write.sql, write.values)
+    values = {"process": process, "message": RUN_LEFT_BEHIND}
+    connection.execute(statements("runs")["close_open"], values)
