@@ -130,11 +130,15 @@ class NotebookFiles(Protocol):
         """Raises NotebookNotFound when the file is gone, InvalidNotebook when unreadable."""
         ...
 
-    async def write(self, path: Path, content: bytes, expected: str | None) -> str:
+    async def write(
+        self, path: Path, content: bytes, expected: str | None, durable: bool = True
+    ) -> str:
         """Replace the file atomically and return its new digest.
 
         `expected` is the digest of what may be replaced. Raises FileChanged, and
         writes nothing, when the file is no longer that; None skips the check.
+        `durable` waits for the disk; without it the file survives a crash of this
+        process, but maybe not one of the machine.
         """
         ...
 

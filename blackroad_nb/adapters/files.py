@@ -59,8 +59,10 @@ class DiskNotebookFiles:
     async def read(self, path: Path) -> NotebookFile:
         return await asyncio.to_thread(_read, path)
 
-    async def write(self, path: Path, content: bytes, expected: str | None) -> str:
-        return await asyncio.to_thread(_write, path, content, expected)
+    async def write(
+        self, path: Path, content: bytes, expected: str | None, durable: bool = True
+    ) -> str:
+        return await asyncio.to_thread(_write, path, content, expected, durable)
 
     async def write_new(self, path: Path, content: bytes) -> None:
         await asyncio.to_thread(_write_new, path, content)
@@ -112,7 +114,7 @@ def _parse(content: bytes) -> Document:
     return parse_document(nbformat.writes(upgraded).encode())
 
 
-def _write(path: Path, content: bytes, expected: str | None) -> str:
+def _write(path: Path, content: bytes, expected: str | None, durable: bool) -> str:
     if expected is not None:
         try:
             current = digest(path.read_bytes())
@@ -122,7 +124,7 @@ def _write(path: Path, content: bytes, expected: str | None) -> str:
             raise FileChanged(
                 f"{str(path)!r} changed on disk since it was read; it was left as it is."
             )
-    temporary = _temporary(path, content)
+    temporary = _temporary(path, content, durable)
     try:
         with contextlib.suppress(FileNotFoundError):
             os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
@@ -141,7 +143,7 @@ def _write_new(path: Path, content: bytes) -> None:
     _create(path, content)
 
 
-def _temporary(path: Path, content: bytes) -> str:
+def _temporary(path: Path, content: bytes, durable: bool = True) -> str:
     try:
         handle, temporary = tempfile.mkstemp(
             prefix=f".{path.stem[:40]}-", suffix=".tmp", dir=path.parent
@@ -152,7 +154,8 @@ def _temporary(path: Path, content: bytes) -> str:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
     except OSError as error:
         os.unlink(temporary)
