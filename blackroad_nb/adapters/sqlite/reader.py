@@ -58,6 +58,10 @@ class SqliteReader:
             raise NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")
         return found[0]
 
+    def find_notebook(self, path: str) -> Notebook | None:
+        found = self._read(reads.find_notebook(path))
+        return found[0] if found else None
+
     def list_notebooks(self, limit: int | None = None, cursor: str | None = None) -> Page[Notebook]:
         """Newest update first; no limit means all of them."""
         return reads.notebook_page(self._read(reads.list_notebooks(limit, cursor)), limit)
