@@ -18,10 +18,12 @@ from blackroad_nb.config import database_path, notebook_roots
 from blackroad_nb.managers.notebooks import NotebookManager
 
 if TYPE_CHECKING:
+    from blackroad_nb.adapters.exports import NbconvertExporter
     from blackroad_nb.managers.exporting import ExportManager
     from blackroad_nb.managers.history import HistoryManager
     from blackroad_nb.managers.kernels import KernelRegistry
     from blackroad_nb.managers.running import RunManager
+    from blackroad_nb.managers.templates import TemplateManager
     from blackroad_nb.ports import KernelRunner
 
 
@@ -74,11 +76,26 @@ class LocalParts:
         return HistoryManager(self.store)
 
     @cached_property
-    def exports(self) -> ExportManager:
+    def exporter(self) -> NbconvertExporter:
         from blackroad_nb.adapters.exports import NbconvertExporter
+
+        return NbconvertExporter()
+
+    @cached_property
+    def exports(self) -> ExportManager:
         from blackroad_nb.managers.exporting import ExportManager
 
-        return ExportManager(self.store, self.files, NbconvertExporter())
+        return ExportManager(self.store, self.files, self.exporter)
+
+    @cached_property
+    def templates(self) -> TemplateManager:
+        from jupyter_core.paths import jupyter_path
+
+        from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
+        from blackroad_nb.managers.templates import TemplateManager
+
+        source = FolderTemplates(template_folders(jupyter_path(SHARED)))
+        return TemplateManager(source, self.files, self.notebooks)
 
     @cached_property
     def kernels(self) -> KernelRegistry:
@@ -92,6 +109,8 @@ class LocalParts:
         try:
             if "running" in self.__dict__:
                 await self.running.close()
+            if "exporter" in self.__dict__:
+                self.exporter.close()
         finally:
             await self.store.close()
 

@@ -60,13 +60,13 @@ def _list_formats(arguments: argparse.Namespace) -> int:
     async def work(parts: LocalParts) -> list[dict[str, Any]]:
         return [
             {
-                "name": format.name,
-                "extension": format.extension,
-                "mime_type": format.mime_type,
-                "available": format.available,
-                "reason": format.reason,
+                "name": known.name,
+                "extension": known.extension,
+                "mime_type": known.mime_type,
+                "available": known.available,
+                "reason": known.reason,
             }
-            for format in await parts.exports.formats()
+            for known in await parts.exports.formats()
         ]
 
     print_json(run_with_parts(arguments, work))

@@ -144,7 +144,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def _terminate_like_interrupt() -> Iterator[None]:
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in _SIGNALS}

@@ -127,11 +127,11 @@ def _show(arguments: argparse.Namespace, named: str | None) -> int:
 
 
 def _show_page(arguments: argparse.Namespace, named: str | None) -> int:
-    from blackroad_nb.cli.parts import reader
+    from blackroad_nb.cli.parts import id_in, reader
     from blackroad_nb.core.rendering import execution_record
 
     with reader(arguments) as store:
-        chosen = None if named is None else store.find(named)
+        chosen = None if named is None else id_in(store, named)
         page = store.history(_query(arguments, chosen))
     print_json([execution_record(execution) for execution in page.items])
     return 0
@@ -153,13 +153,11 @@ def _query(arguments: argparse.Namespace, notebook_id: str | None) -> HistoryQue
     )
 
 
-async def _write_all(
-    arguments: argparse.Namespace, parts: LocalParts, query: HistoryQuery
-) -> None:
+async def _write_all(arguments: argparse.Namespace, parts: LocalParts, query: HistoryQuery) -> None:
     if arguments.format == "ipynb":
-        write((await parts.history.as_notebook(query)).decode())
+        write((await parts.history.as_notebook(query, arguments.limit)).decode())
     elif arguments.format == "script":
-        write(await parts.history.as_script(query))
+        write(await parts.history.as_script(query, arguments.limit))
     elif arguments.format == "csv":
         await _write_csv(_limited(parts.history.stream(query), arguments.limit))
     else:
@@ -175,7 +173,7 @@ async def _write_csv(executions: AsyncIterator[Execution]) -> None:
 
     from blackroad_nb.core.rendering import csv_header, csv_row
 
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(csv_header())
     async for execution in executions:
         writer.writerow(csv_row(execution))

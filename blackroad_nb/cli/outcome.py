@@ -33,7 +33,9 @@ def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> 
     status = run["status"]
     if received is not None:
         name = signal.Signals(received).name
-        raise Failed(f"{name}: the run was cancelled; what was done is kept.", signal_exit(received))
+        raise Failed(
+            f"{name}: the run was cancelled; what was done is kept.", signal_exit(received)
+        )
     if status == "success":
         return 0
     code = KernelFailed.exit_code if status == "killed" else FAILED

@@ -11,14 +11,13 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from blackroad_nb.adapters.sqlite.reader import SqliteReader
+    from blackroad_nb.errors import NotebookNotFound
     from blackroad_nb.local import LocalParts
 
     T = TypeVar("T")
 
 
-def run_with_parts(
-    arguments: argparse.Namespace, work: Callable[[LocalParts], Awaitable[T]]
-) -> T:
+def run_with_parts(arguments: argparse.Namespace, work: Callable[[LocalParts], Awaitable[T]]) -> T:
     """Open the parts, await the work over them, and close them."""
     import asyncio
 
@@ -39,6 +38,21 @@ def reader(arguments: argparse.Namespace) -> SqliteReader:
     return SqliteReader(database_path(os.environ, arguments.db))
 
 
+def id_in(store: SqliteReader, named: str) -> str:
+    """Return the id of the notebook that was named by id or by path.
+
+    Raises:
+        NotebookNotFound: nothing registered is called so.
+    """
+    if not is_path(named):
+        return store.get_notebook(named).id
+    resolved = os.path.realpath(os.path.expanduser(named))
+    found = store.find_notebook(resolved)
+    if found is None:
+        raise _not_registered(resolved)
+    return found.id
+
+
 async def notebook_id(parts: LocalParts, named: str) -> str:
     """Return the id of the notebook that was named by id or by path.
 
@@ -47,17 +61,21 @@ async def notebook_id(parts: LocalParts, named: str) -> str:
     """
     if not is_path(named):
         return named
-    from blackroad_nb.errors import NotebookNotFound
-
     resolved = str(parts.files.resolve(named))
     found = await parts.store.find_notebook(resolved)
     if found is None:
-        raise NotebookNotFound(
-            f"{resolved!r} is not registered; `create NAME PATH --adopt` registers a file."
-        )
+        raise _not_registered(resolved)
     return found.id
 
 
 def is_path(named: str) -> bool:
     """Tell a path from an id: ids hold no separator and do not end in .ipynb."""
     return os.sep in named or named.endswith(".ipynb") or named.startswith("~")
+
+
+def _not_registered(path: str) -> NotebookNotFound:
+    from blackroad_nb.errors import NotebookNotFound
+
+    return NotebookNotFound(
+        f"{path!r} is not registered; `create NAME PATH --adopt` registers a file."
+    )

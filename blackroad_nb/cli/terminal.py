@@ -23,11 +23,11 @@ _MARKS = {
     "pending": ("\N{HORIZONTAL ELLIPSIS}", "."),
 }
 _RESET = "\x1b[0m"
-_CONTROLS = {
-    code: None
-    for code in (*range(9), *range(11, 27), *range(28, 32), *range(0x7F, 0xA0),
-                 *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # fmt: skip
-}
+_CONTROLS = dict.fromkeys(
+    code
+    for first, end in ((0, 9), (11, 27), (28, 32), (0x7F, 0xA0), (0x202A, 0x202F), (0x2066, 0x206A))
+    for code in range(first, end)
+)
 
 
 def safe_text(text: str, colours: bool) -> str:

@@ -110,10 +110,10 @@ def _make_demo(arguments: argparse.Namespace, folder: Path) -> None:
     from blackroad_nb.local import LocalParts
 
     async def work(parts: LocalParts) -> None:
-        if not any(folder.glob("*.ipynb")):
-            await parts.templates.copy(DEMO, str(folder / f"{DEMO}.ipynb"))
+        await parts.templates.copy(DEMO, str(folder / f"{DEMO}.ipynb"))
 
-    run_with_parts(arguments, work)
+    if not any(folder.glob("*.ipynb")):
+        run_with_parts(arguments, work)
 
 
 def _serve(folder: Path, port: int, opens_browser: bool) -> None:
