@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 from blackroad_nb.errors import InvalidNotebook
@@ -16,6 +18,7 @@ from blackroad_nb.errors import InvalidNotebook
 Document = dict[str, Any]
 
 _CELL_TYPES = ("code", "markdown", "raw")
+_SPLIT = ("application/javascript", "image/svg+xml")  # split into lines besides text/*
 
 
 def new_document(kernel: str, cell_id: str) -> Document:
@@ -71,10 +74,65 @@ def major_version(content: bytes) -> int | None:
 
 
 def serialize_document(document: Document) -> bytes:
-    """Write the content as nbformat does: indented by 1, sources as lists of lines."""
-    cells = [{**cell, "source": _lines(cell["source"])} for cell in document["cells"]]
-    text = json.dumps({**document, "cells": cells}, indent=1, ensure_ascii=False, sort_keys=True)
-    return text.encode("utf-8", "surrogatepass") + b"\n"
+    """Write the content as nbformat does: indented by 1, long texts as lists of lines."""
+    return assemble_document(document, [serialize_cell(cell) for cell in document["cells"]])
+
+
+def serialize_cell(cell: dict[str, Any]) -> str:
+    """Write one cell as it stands inside the file.
+
+    Whoever writes a notebook again and again keeps these texts and only makes
+    those of changed cells anew.
+    """
+    split = {**cell, "source": _lines(_joined(cell["source"]))}
+    if cell["cell_type"] == "code":
+        split["outputs"] = [_split_output(output) for output in cell["outputs"]]
+    return _indented(split, 2)
+
+
+def assemble_document(document: Document, cells: Sequence[str]) -> bytes:
+    """Write the content whose cells have been written by `serialize_cell` already.
+
+    Text that UTF-8 cannot hold (half a surrogate pair) is written as a JSON escape.
+    """
+    texts = {key: _indented(document[key], 1) for key in document if key != "cells"}
+    texts["cells"] = "[\n" + ",\n".join(f"  {cell}" for cell in cells) + "\n ]" if cells else "[]"
+    body = ",\n".join(f" {json.dumps(key)}: {texts[key]}" for key in sorted(texts))
+    return f"{{\n{body}\n}}\n".encode("utf-8", "backslashreplace")
+
+
+def _indented(value: object, depth: int) -> str:
+    try:
+        return _written(value, "\n" + " " * depth)
+    except RecursionError:
+        raise InvalidNotebook("The notebook holds values that are nested too deeply.") from None
+
+
+def _written(value: Any, line: str) -> str:
+    """Write a value as `json.dumps(indent=1, sort_keys=True)` does, which is much slower.
+
+    Args:
+        line: the line break with the indentation of the value itself.
+    """
+    if isinstance(value, str):
+        return encode_basestring(value)
+    inner = line + " "
+    if isinstance(value, dict):
+        if not value:
+            return "{}"
+        items = [
+            f"{encode_basestring(key)}: {_written(value[key], inner)}" for key in sorted(value)
+        ]
+        return "{" + inner + f",{inner}".join(items) + line + "}"
+    if isinstance(value, list | tuple):
+        if not value:
+            return "[]"
+        if type(value[0]) is str and all(type(item) is str for item in value):
+            texts = list(map(encode_basestring, value))  # the lines of a long output
+        else:
+            texts = [_written(item, inner) for item in value]
+        return "[" + inner + f",{inner}".join(texts) + line + "]"
+    return json.dumps(value)
 
 
 def digest(content: bytes) -> str:
@@ -130,3 +188,19 @@ def _joined(source: str | list[str]) -> str:
 
 def _lines(source: str) -> list[str]:
     return source.splitlines(keepends=True)
+
+
+def _split_output(output: Any) -> Any:
+    if not isinstance(output, dict):
+        return output
+    text, data = output.get("text"), output.get("data")
+    if output.get("output_type") == "stream" and isinstance(text, str | list):
+        return {**output, "text": _lines(_joined(text))}
+    if not isinstance(data, dict):
+        return output
+    return {**output, "data": {mime: _split_data(mime, data[mime]) for mime in data}}
+
+
+def _split_data(mime: str, value: object) -> object:
+    split = mime.startswith("text/") or mime in _SPLIT
+    return _lines(value) if split and isinstance(value, str) else value

@@ -1,0 +1,241 @@
+"""Kernels of this process's own: started first, so that imports happen while they boot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import zmq.asyncio
+from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+
+from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
+from blackroad_nb.errors import KernelNotFound, KernelStartFailed
+from blackroad_nb.ports import Clock, RunningKernel
+
+START_SECONDS = 60.0
+STOP_SECONDS = 3.0  # what a kernel gets for its exit hooks
+KEPT = 4  # kernels kept for a resume at one time; the oldest goes first
+RECONNECT_MS = 5  # zmq's own 100 ms is half of a kernel's start
+STDERR_BYTES = 4096
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LocalKernelRunner:
+    """`KernelRunner` that starts and owns its kernels.
+
+    Args:
+        clock: tells when cells started.
+        start_seconds: how long a kernel may take until it answers.
+        environment: added to the environment of each kernel.
+    """
+
+    def __init__(
+        self,
+        clock: Clock = _now,
+        start_seconds: float = START_SECONDS,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._start_seconds = start_seconds
+        self._environment = dict(environment or {})
+        self._context: zmq.asyncio.Context | None = None
+        self._kept: dict[str, LocalHost] = {}
+
+    async def start(self, kernel: str, cwd: Path, title: str) -> RunningKernel:
+        host = LocalHost(self._manager(kernel), self._keep)
+        await host.launch(cwd, {**os.environ, **self._environment, "JPY_SESSION_NAME": title})
+        return await self._connect(host)
+
+    async def attach(self, kernel_id: str) -> RunningKernel | None:
+        host = self._kept.pop(kernel_id, None)
+        if host is None:
+            return None
+        if host.died.is_set():
+            await host.stop(keep=False)
+            return None
+        return await self._connect(host)
+
+    async def close(self) -> None:
+        while self._kept:
+            _, host = self._kept.popitem()
+            await host.stop(keep=False)
+        if self._context is not None:
+            self._context.destroy(linger=0)
+            self._context = None
+
+    def _manager(self, kernel: str) -> AsyncKernelManager:
+        if self._context is None or self._context.closed:
+            self._context = zmq.asyncio.Context()
+            self._context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        manager = AsyncKernelManager(kernel_name=kernel, context=self._context)
+        try:
+            _ = manager.kernel_spec
+        except NoSuchKernel:
+            raise KernelNotFound(
+                f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
+            ) from None
+        if manager.has_trait("transport_encryption"):  # jupyter_client 8.10 or newer
+            manager.transport_encryption = "auto"  # nobody else on this machine reads along
+        return manager
+
+    async def _connect(self, host: LocalHost) -> RunningKernel:
+        # These take as long to import as a kernel takes to boot, which it does meanwhile.
+        from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
+
+        manager = host.manager
+        client = manager.client(session=fresh_session(manager.session), context=self._context)
+        session = KernelSession(client, host, self._clock)
+        try:
+            await session.open(self._start_seconds)
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    async def _keep(self, host: LocalHost) -> None:
+        self._kept[host.kernel_id] = host
+        while len(self._kept) > KEPT:
+            oldest = self._kept.pop(next(iter(self._kept)))
+            await oldest.stop(keep=False)
+
+
+class LocalHost:
+    """A kernel process that we started."""
+
+    def __init__(self, manager: AsyncKernelManager, keep: Callable[[LocalHost], Any]) -> None:
+        self.manager = manager
+        self.kernel_id = ""
+        self._keep = keep
+        self._watch: ExitWatch | None = None
+        self._oom = OomWatch()
+        self._stderr = LastWords()
+
+    @property
+    def died(self) -> asyncio.Event:
+        assert self._watch is not None
+        return self._watch.died
+
+    async def launch(self, cwd: Path, environment: dict[str, str]) -> None:
+        """Start the process. Raises KernelStartFailed."""
+        # IPython's history file is one SQLite database for all kernels of a user: they
+        # would wait for each other, and a headless run is no history of what she typed.
+        arguments = ["--HistoryManager.hist_file=:memory:"] if self.manager.ipykernel else []
+        try:
+            await self.manager._async_start_kernel(
+                extra_arguments=arguments,
+                cwd=str(cwd),
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr.open(),
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            await self._clean_up()
+            raise KernelStartFailed(
+                f"The kernel {self.manager.kernel_name!r} could not be started: {error}."
+            ) from None
+        finally:
+            self._stderr.opened()
+        self.kernel_id = self.manager.kernel_id
+        process = getattr(self.manager.provisioner, "process", None)
+        self._watch = ExitWatch(getattr(process, "pid", None), self.alive)
+
+    def reason(self) -> str:
+        process = getattr(self.manager.provisioner, "process", None)
+        reason = exit_reason(process.poll() if process else None, self._oom)
+        words = self._stderr.text()
+        return f"{reason} ({words})" if words and reason.startswith("exited") else reason
+
+    async def alive(self) -> bool:
+        return bool(await self.manager._async_is_alive())
+
+    async def interrupt(self) -> None:
+        if not self.died.is_set():
+            await self.manager._async_interrupt_kernel()
+
+    async def kill(self) -> None:
+        # Not the manager's own kill: that looks for the end every 100 ms.
+        provisioner = self.manager.provisioner
+        if provisioner is not None and not self.died.is_set():
+            await provisioner.kill()
+            await self._await_exit(STOP_SECONDS)
+
+    async def stop(self, keep: bool) -> None:
+        if keep and not self.died.is_set():
+            await self._keep(self)
+            return
+        if not self.died.is_set():
+            await self.manager._async_request_shutdown()
+            if not await self._await_exit(STOP_SECONDS):
+                await self.kill()
+        await self._clean_up()
+
+    async def _await_exit(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.died.wait()
+        return self.died.is_set()
+
+    async def _clean_up(self) -> None:
+        """Reap the process, and remove its connection file and our ends of its pipes."""
+        if self._watch is not None:
+            self._watch.close()
+        self._stderr.close()
+        provisioner = self.manager.provisioner
+        if provisioner is not None and provisioner.has_process:
+            process = getattr(provisioner, "process", None)
+            if process is None or process.poll() is not None:
+                await provisioner.wait()
+        await self.manager._async_cleanup_resources()
+
+
+class LastWords:
+    """The last of what a kernel wrote to its real stderr, for when it does not start."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._read = -1
+        self._write = -1
+
+    def open(self) -> int:
+        """Return the end for the child."""
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        asyncio.get_running_loop().add_reader(self._read, self._take)
+        return self._write
+
+    def opened(self) -> None:
+        """The child has its end; close ours."""
+        os.close(self._write)
+
+    def text(self) -> str:
+        """Return the last line."""
+        if self._read >= 0:
+            self._take()
+        lines = self._kept.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._read >= 0:
+            asyncio.get_running_loop().remove_reader(self._read)
+            os.close(self._read)
+            self._read = -1
+
+    def _take(self) -> None:
+        try:
+            data = os.read(self._read, 65536)
+        except BlockingIOError:
+            return
+        self._kept = (self._kept + data)[-STDERR_BYTES:]
+        if not data:
+            self.close()

@@ -1,0 +1,338 @@
+"""One client of one kernel: requests go out, messages come in, cells get their outputs.
+
+nbclient knows what messages do to a notebook and is used for that. The loop around
+it is ours: nbclient's waits in steps of up to a second, and takes over the process's
+signals, which a server cannot have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+from typing import Any, Literal
+
+import zmq
+from jupyter_client.session import new_id
+
+from blackroad_nb.adapters.kernels.host import KernelHost
+from blackroad_nb.adapters.kernels.outputs import CellOutputs, Message, OutputClient
+from blackroad_nb.core.execution import Status
+from blackroad_nb.core.outputs import error_output, error_text
+from blackroad_nb.errors import KernelStartFailed
+from blackroad_nb.ports import CellLimits, CellOutcome, Clock
+
+log = logging.getLogger(__name__)
+
+Ending = Literal["done", "died", "late"]
+
+SLICE_SECONDS = 0.005  # reading this long without a pause for the event loop
+RESEND_SECONDS = 0.5  # a kernel that subscribed us late gets asked again
+QUIET_SECONDS = 4.0  # replied, but idle never came: the message was lost
+KILL_SECONDS = 5.0
+LAST_WORDS_SECONDS = 0.05  # silence after which a dead kernel has said everything
+
+
+@dataclass
+class Request:
+    """The cell that is running."""
+
+    msg_id: str
+    outputs: CellOutputs
+    ended: asyncio.Future[Ending]
+    idle: bool = False
+    reply: Mapping[str, Any] | None = None
+    heard: float = field(default_factory=monotonic)  # when its last message came
+
+    def end(self, how: Ending) -> None:
+        if not self.ended.done():
+            self.ended.set_result(how)
+
+    def renew(self) -> None:
+        """Wait anew after a time-out, unless the end came at that very moment."""
+        self.ended = self.ended.get_loop().create_future()
+        if self.idle and self.reply is not None:
+            self.end("done")
+
+
+class KernelSession:
+    """`RunningKernel` over a jupyter_client client and whoever owns the process."""
+
+    def __init__(self, client: Any, host: KernelHost, clock: Clock) -> None:
+        self.kernel_id = host.kernel_id
+        self._client = client
+        self._host = host
+        self._clock = clock
+        self._outputs = OutputClient(client)
+        self._request: Request | None = None
+        self._info: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._subscribed = asyncio.Event()
+        self._silent_since = monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # life --------------------------------------------------------------------------
+
+    async def open(self, timeout_seconds: float) -> None:
+        """Connect and wait until the kernel answers on both channels.
+
+        Raises:
+            KernelStartFailed: it died, or did not answer in time.
+        """
+        self._client.start_channels(stdin=False, hb=False)
+        self._tasks = [
+            asyncio.create_task(self._read(self._client.iopub_channel, self._hear)),
+            asyncio.create_task(self._read(self._client.shell_channel, self._replied)),
+            asyncio.create_task(self._watch()),
+        ]
+        greeting = asyncio.create_task(self._greet())
+        died = asyncio.create_task(self._host.died.wait())
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await asyncio.wait({greeting, died}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise KernelStartFailed(
+                f"The kernel did not answer within {timeout_seconds:g} s; check its kernelspec."
+            ) from None
+        finally:
+            greeting.cancel()
+            died.cancel()
+        if self._host.died.is_set():
+            raise KernelStartFailed(f"The kernel {self._host.reason()} before it was ready.")
+        greeting.result()
+
+    async def close(self, shutdown: bool = True) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._request is not None:
+            self._request.end("died")
+        self._client.stop_channels()
+        await self._host.stop(keep=not shutdown)
+
+    async def interrupt(self) -> None:
+        await self._host.interrupt()
+
+    async def is_alive(self) -> bool:
+        return not self._host.died.is_set() and await self._host.alive()
+
+    async def language_info(self) -> Mapping[str, Any]:
+        info = await self._info
+        found = info.get("language_info")
+        return found if isinstance(found, Mapping) else {}
+
+    def widgets(self) -> Mapping[str, Any] | None:
+        return self._outputs.widgets()
+
+    # one cell ------------------------------------------------------------------------
+
+    async def run_cell(
+        self,
+        cell: dict[str, Any],
+        index: int,
+        limits: CellLimits,
+        on_request: Callable[[str], None],
+        on_output: Callable[[int], None],
+    ) -> CellOutcome:
+        message = self._message(cell)
+        outputs = CellOutputs(cell, index, limits.output_bytes)
+        self._outputs.begin(outputs, on_output)
+        request = Request(
+            message["header"]["msg_id"], outputs, asyncio.get_running_loop().create_future()
+        )
+        self._request = request
+        on_request(request.msg_id)
+        started_at, begun = self._clock(), monotonic()
+        try:
+            if self._host.died.is_set():
+                request.end("died")
+            else:
+                self._client.shell_channel.send(message)
+            status, error = await self._await_end(request, limits)
+        finally:
+            self._request = None
+            outputs.finish()
+        duration = monotonic() - begun
+        on_output(index)
+        return CellOutcome(
+            status=status,
+            msg_id=request.msg_id,
+            started_at=started_at,
+            # not read from the clock, which may be set back while a cell runs
+            finished_at=started_at + timedelta(seconds=duration),
+            duration_ms=round(duration * 1000),
+            execution_count=cell["execution_count"],
+            error=error,
+        )
+
+    def _message(self, cell: Mapping[str, Any]) -> Message:
+        content = {
+            "code": cell["source"],
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            # Only one request waits at a time, and the next one may come right after an
+            # error; a kernel that aborts its queue would refuse that one.
+            "stop_on_error": False,
+        }
+        metadata = {"cellId": cell["id"]} if cell.get("id") else {}
+        message: Message = self._client.session.msg("execute_request", content, metadata=metadata)
+        return message
+
+    async def _await_end(self, request: Request, limits: CellLimits) -> tuple[Status, str | None]:
+        how = await _ended(request, limits.timeout_seconds)
+        if how == "late":
+            return await self._stop_late(request, limits)
+        if how == "died":
+            await self._hear_last_words()
+            return self._killed(request)
+        return _told(request)
+
+    async def _stop_late(self, request: Request, limits: CellLimits) -> tuple[Status, str | None]:
+        limit = f"ran longer than {limits.timeout_seconds:g} s"
+        request.renew()
+        with contextlib.suppress(RuntimeError):  # a kernel that died right now
+            await self._host.interrupt()
+        how = await _ended(request, limits.grace_seconds)
+        if how == "done":
+            _, error = _told(request)
+            text = f"CellTimeout: The cell {limit} and was interrupted."
+            return Status.TIMEOUT, f"{text}\n{error}" if error else text
+        if how == "late":
+            await self._host.kill()
+        value = f"The cell {limit}, did not react to an interrupt, and its kernel was killed."
+        request.outputs.items.append(error_output("CellTimeout", value))
+        return Status.TIMEOUT, error_text("CellTimeout", value)
+
+    def _killed(self, request: Request) -> tuple[Status, str]:
+        value = f"The kernel {self._host.reason()}."
+        request.outputs.items.append(error_output("KernelDied", value))
+        return Status.KILLED, error_text("KernelDied", value)
+
+    async def _hear_last_words(self) -> None:
+        """Let what a dead kernel had sent already arrive, a second at most."""
+        self._silent_since = monotonic()
+        end = self._silent_since + 1.0
+        while (now := monotonic()) < end:
+            left = self._silent_since + LAST_WORDS_SECONDS - now
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+
+    # messages ------------------------------------------------------------------------
+
+    async def _greet(self) -> None:
+        while not (self._info.done() and self._subscribed.is_set()):
+            self._client.kernel_info()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESEND_SECONDS):
+                    await asyncio.shield(self._info)
+                    await self._subscribed.wait()
+
+    async def _watch(self) -> None:
+        await self._host.died.wait()
+        if self._request is not None:
+            self._request.end("died")
+
+    async def _read(self, channel: Any, take: Callable[[list[bytes]], None]) -> None:
+        """Read a channel for ever; busy kernels are read in batches, with pauses."""
+        queue: zmq.Socket[bytes] = zmq.Socket.shadow(channel.socket.underlying)
+        while True:
+            frames = await channel.socket.recv_multipart()
+            until = monotonic() + SLICE_SECONDS
+            while True:
+                try:
+                    take(self._client.session.feed_identities(frames)[1])
+                except Exception:  # one bad message must not make the kernel deaf
+                    log.warning("a message of kernel %s was ignored", self.kernel_id, exc_info=True)
+                if monotonic() > until:
+                    await asyncio.sleep(0)
+                    until = monotonic() + SLICE_SECONDS
+                try:
+                    frames = queue.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+
+    def _hear(self, frames: list[bytes]) -> None:
+        self._silent_since = monotonic()
+        self._subscribed.set()
+        request = self._request
+        # Look at the parent alone first: most of what others cause need not be read.
+        if request is None or json.loads(frames[2]).get("msg_id") != request.msg_id:
+            return
+        request.heard = self._silent_since
+        size = sum(map(len, frames[4:]))
+        if request.outputs.dropped and json.loads(frames[1]).get("msg_type") == "stream":
+            request.outputs.drop(size)
+            return
+        message = self._client.session.deserialize(frames)
+        if self._outputs.take(message, size):
+            request.idle = True
+            if request.reply is not None:
+                request.end("done")
+
+    def _replied(self, frames: list[bytes]) -> None:
+        message = self._client.session.deserialize(frames)
+        if message["msg_type"] == "kernel_info_reply" and not self._info.done():
+            self._info.set_result(message["content"])
+        request = self._request
+        if request is None or message["parent_header"].get("msg_id") != request.msg_id:
+            return
+        request.reply = message["content"]
+        if request.idle:
+            request.end("done")
+        else:
+            self._await_idle(request)
+
+    def _await_idle(self, request: Request) -> None:
+        if request.ended.done():
+            return
+        quiet = monotonic() - request.heard
+        if quiet >= QUIET_SECONDS:
+            log.warning("kernel %s replied but never said it was idle", self.kernel_id)
+            request.end("done")
+            return
+        asyncio.get_running_loop().call_later(
+            QUIET_SECONDS - quiet + 0.01, self._await_idle, request
+        )
+
+
+async def _ended(request: Request, seconds: float | None) -> Ending:
+    if seconds is None:
+        return await request.ended
+    timer = asyncio.get_running_loop().call_later(seconds, request.end, "late")
+    try:
+        return await request.ended
+    finally:
+        timer.cancel()
+
+
+def _told(request: Request) -> tuple[Status, str | None]:
+    """Return the status and error that the kernel's reply tells."""
+    reply = request.reply or {}
+    if reply.get("status") == "ok":
+        return Status.SUCCESS, None
+    if reply.get("status") == "error":
+        error = error_text(
+            str(reply.get("ename", "Error")),
+            str(reply.get("evalue", "")),
+            [str(line) for line in reply.get("traceback") or ()],
+        )
+        return Status.ERROR, error
+    return Status.ABORTED, "The kernel refused the cell: its queue had been aborted."
+
+
+def fresh_session(session: Any) -> Any:
+    """Copy a kernel manager's session under an identity of its own.
+
+    Two clients with one identity would take each other's replies.
+    """
+    own = session.clone()
+    own.session = new_id()
+    return own

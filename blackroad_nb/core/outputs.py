@@ -1,0 +1,200 @@
+"""What a cell's outputs may grow to, and how streamed text is put together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Output = Mapping[str, Any]
+
+OUTPUT_OVERHEAD = 512  # bytes charged for each output object besides its content
+
+_MANY = 1024  # parts of a stream's text before they are joined
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_OVERWRITTEN = re.compile(r".*\r(?=[^\n])")
+
+
+class StreamText:
+    """The text of one stream as a terminal would leave it.
+
+    A carriage return starts the line again, a backspace takes one character of the
+    line back. Text arrives in pieces; the result does not depend on where they are
+    cut, and work grows with the text that arrives, not with the text that is there.
+
+    Attributes:
+        parts: the text in order, for an output's `text`; changed in place. nbformat
+            allows a list of strings there and joins it.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._line = 0  # parts from here on belong to the last, unfinished line
+        self._small = 0  # parts from here on have not been joined yet
+        self.size = 0  # characters held
+
+    def add(self, text: str) -> None:
+        """Append what the kernel wrote."""
+        if "\b" in text:
+            text = self._without_backspaces(text)
+        if "\r" in text or self._waiting():
+            text = self._take_line() + text
+            text = _OVERWRITTEN.sub("", text)
+        if not text:
+            return
+        end = text.rfind("\n") + 1
+        if end:
+            self.parts[self._line :] = ["".join(self.parts[self._line :]) + text[:end]]
+            self._line = len(self.parts)
+            self._small = min(self._small, self._line - 1)
+        if end < len(text):
+            self.parts.append(text[end:])
+        self.size += len(text)
+        if len(self.parts) - self._small > _MANY:
+            self._join()
+
+    def _join(self) -> None:
+        """Make few long strings of many short ones: each costs memory of its own."""
+        if self._small < self._line:
+            self.parts[self._small : self._line] = ["".join(self.parts[self._small : self._line])]
+            self._line = self._small + 1
+        first = max(self._small, self._line)
+        if first < len(self.parts):
+            self.parts[first:] = ["".join(self.parts[first:])]
+        self._small = len(self.parts)
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self.parts.clear()
+        self._line = self._small = self.size = 0
+
+    def _waiting(self) -> bool:
+        return len(self.parts) > self._line and self.parts[-1].endswith("\r")
+
+    def _take_line(self) -> str:
+        line = "".join(self.parts[self._line :])
+        del self.parts[self._line :]
+        self._small = min(self._small, self._line)
+        self.size -= len(line)
+        return line
+
+    def _without_backspaces(self, text: str) -> str:
+        kept: list[str] = []
+        for character in text:
+            if character != "\b":
+                kept.append(character)
+            elif kept:
+                if kept[-1] not in "\r\n":
+                    kept.pop()
+            else:
+                self._drop_last()
+        return "".join(kept)
+
+    def _drop_last(self) -> None:
+        if len(self.parts) == self._line or self.parts[-1].endswith("\r"):
+            return
+        last = self.parts.pop()[:-1]
+        self.size -= 1
+        if last:
+            self.parts.append(last)
+        self._small = min(self._small, len(self.parts))
+
+
+def plain(text: str) -> str:
+    """Return text without terminal colours and other escape sequences."""
+    return _ANSI.sub("", text)
+
+
+def error_text(name: str, value: str, traceback: Sequence[str] = ()) -> str:
+    """Return an error as the history keeps it: `Name: value`, then the traceback."""
+    head = plain(f"{name}: {value}" if value else name)
+    return "\n".join([head, *(plain(line) for line in traceback)])
+
+
+def error_output(name: str, value: str) -> dict[str, Any]:
+    """Return an output that tells the reader of a notebook what we know and the kernel can't."""
+    return {
+        "output_type": "error",
+        "ename": name,
+        "evalue": value,
+        "traceback": [f"{name}: {value}"],
+    }
+
+
+def dropped_text(limit: int, dropped: int) -> str:
+    """Return the line that stands where output was dropped; both in bytes."""
+    return (
+        f"[blackroad-nb] The outputs of this cell reached {megabytes(limit)}; "
+        f"{megabytes(dropped)} more were dropped.\n"
+    )
+
+
+def megabytes(size: int) -> str:
+    """Return a size in bytes as people read it."""
+    return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"
+
+
+def joined(text: str | list[str]) -> str:
+    """Return a multi-line string of a notebook in one piece."""
+    return text if isinstance(text, str) else "".join(text)
+
+
+def settled(outputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the outputs of a finished cell: texts in one piece, stdout before stderr.
+
+    The two streams are separate in the kernel, so their order on arrival is chance;
+    nbclient puts them in this order when they stand side by side, and so do we.
+    """
+    done = [
+        {**output, "text": joined(output["text"])} if output["output_type"] == "stream" else output
+        for output in outputs
+    ]
+    for index in range(len(done) - 1):
+        if _is_stream(done[index], "stderr") and _is_stream(done[index + 1], "stdout"):
+            done[index], done[index + 1] = done[index + 1], done[index]
+    return done
+
+
+def _is_stream(output: Output, name: str) -> bool:
+    return (output["output_type"], output.get("name")) == ("stream", name)
+
+
+def brief(output: Output, limit: int) -> dict[str, Any]:
+    """Return an output short enough for a progress event.
+
+    Streams keep their last `limit` characters, displays their plain text; what was
+    left out is said by `truncated`, and is in the artefact.
+    """
+    kind = output["output_type"]
+    if kind == "stream":
+        return _brief_stream(output, limit)
+    if kind == "error":
+        text = [line[:limit] for line in output["traceback"]][:100]
+        cut = sum(map(len, text)) < sum(map(len, output["traceback"]))
+        short = {**output, "traceback": text, "evalue": output["evalue"][:limit]}
+        return {**short, "truncated": True} if cut else short
+    data = {
+        mime: joined(value)
+        for mime, value in output["data"].items()
+        if mime.startswith("text/") and isinstance(value, str | list) and len(value) <= limit
+    }
+    left_out = sorted(set(output["data"]) - set(data))
+    short = {"output_type": kind, "data": data, "metadata": {}}
+    return {**short, "truncated": True, "left_out": left_out} if left_out else short
+
+
+def _brief_stream(output: Output, limit: int) -> dict[str, Any]:
+    text = output["text"]
+    pieces: list[str] = [text] if isinstance(text, str) else text
+    kept: list[str] = []
+    room = limit
+    for piece in reversed(pieces):
+        kept.append(piece[-room:])
+        room -= len(kept[-1])
+        if room <= 0:
+            break
+    short = "".join(reversed(kept))
+    whole = sum(map(len, pieces)) if len(kept) == len(pieces) else -1
+    found = {"output_type": "stream", "name": output["name"], "text": short}
+    return found if len(short) == whole else {**found, "truncated": True}

@@ -1,0 +1,380 @@
+"""One run from its kernel's start to its last event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from blackroad_nb.core.document import Document
+from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.plan import Plan, Step
+from blackroad_nb.core.run import CellResult, Run, RunRequest, RunStatus
+from blackroad_nb.errors import BlackRoadError, StoreError
+from blackroad_nb.managers.artefact import Artefact
+from blackroad_nb.managers.run_history import RunHistory, bare, storable, unfinished
+from blackroad_nb.managers.run_log import RunLog
+from blackroad_nb.ports import CellLimits, CellOutcome, Clock, KernelRunner, RunningKernel, Store
+
+TICK_SECONDS = 0.1  # how often changed outputs are told to watchers
+PENDING_SECONDS = 1.0  # a cell that runs longer is recorded before it ends
+STORED_SECONDS = 5.0  # how often a run's progress goes to the store, at most
+
+log = logging.getLogger(__name__)
+
+_RUN_STATUS = {
+    Status.ERROR: RunStatus.ERROR,
+    Status.ABORTED: RunStatus.ERROR,
+    Status.TIMEOUT: RunStatus.TIMEOUT,
+    Status.KILLED: RunStatus.KILLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every run of a manager shares."""
+
+    store: Store
+    kernels: KernelRunner
+    clock: Clock
+    limits: CellLimits
+    server: str
+    user_source: str | None
+    on_request: Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What this run is to do.
+
+    Attributes:
+        folder: where the kernel works.
+        title: how the kernel shows in lists, and its `JPY_SESSION_NAME`.
+        kernel: a kept kernel to go on with, or None to start one.
+    """
+
+    run: Run
+    request: RunRequest
+    plan: Plan
+    document: Document
+    folder: Path
+    title: str
+    kernel: RunningKernel | None = None
+
+
+class RunPass:
+    """Carries an assignment out. `drive` never raises for what a notebook does."""
+
+    def __init__(self, work: Assignment, artefact: Artefact, around: Surroundings) -> None:
+        self.log = RunLog()
+        self.artefact = artefact
+        self._work = work
+        self._around = around
+        self._history = RunHistory(around.store)
+        self._run = work.run
+        self._kernel = work.kernel
+        self._results = {cell.index: cell for cell in work.plan.carried}
+        cells = work.document["cells"]
+        for step in work.plan.steps:
+            cell_id = cells[step.index].get("id")
+            self._results[step.index] = CellResult(step.index, cell_id, Status.PENDING)
+        self._cancelled = asyncio.Event()
+        self._notes = list(work.plan.notes)
+        self._running: int | None = None
+        self._stored = 0.0
+
+    # from outside --------------------------------------------------------------------
+
+    def snapshot(self) -> Run:
+        """Return the run as it stands now."""
+        cells = tuple(self._results[index] for index in sorted(self._results))
+        return replace(
+            self._run,
+            cells=cells,
+            artefact=str(self.artefact.path),
+            message=" ".join(self._notes) or None,
+        )
+
+    @property
+    def cell_count(self) -> int:
+        """How many cells the artefact has."""
+        return len(self._work.document["cells"])
+
+    def cancel(self) -> None:
+        """Ask the run to stop; what it has done is kept."""
+        self._cancelled.set()
+
+    # the pass ------------------------------------------------------------------------
+
+    async def drive(self) -> Run:
+        """Run all steps and return the finished run."""
+        try:
+            status = await self._attempt()
+        except BlackRoadError as error:
+            self._notes.insert(0, error.message)
+            status = RunStatus.CANCELLED if self._cancelled.is_set() else RunStatus.ERROR
+        except asyncio.CancelledError:
+            status = RunStatus.CANCELLED
+        except Exception as error:
+            log.exception("run %s failed by a fault of this program", self._run.id)
+            self._notes.insert(0, f"The run stopped by an internal fault: {error!r}.")
+            status = RunStatus.ERROR
+        return await self._finish(status)
+
+    async def _attempt(self) -> RunStatus:
+        cancelling = asyncio.create_task(self._cancelled.wait())
+        try:
+            if self._kernel is None:
+                self._kernel = await self._start(cancelling)
+            if self._kernel is None:
+                return RunStatus.CANCELLED
+            return await self._run_steps(self._kernel, cancelling)
+        finally:
+            cancelling.cancel()
+
+    async def _start(self, cancelling: asyncio.Task[Any]) -> RunningKernel | None:
+        work = self._work
+        starting = asyncio.create_task(
+            self._around.kernels.start(work.run.kernel, work.folder, work.title)
+        )
+        # Stored while the kernel boots: it costs the run nothing then.
+        await self._store()
+        try:
+            await asyncio.wait({starting, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+        return None if starting.cancelled() else starting.result()
+
+    async def _run_steps(self, kernel: RunningKernel, cancelling: asyncio.Task[Any]) -> RunStatus:
+        self._run = replace(
+            self._run,
+            status=RunStatus.RUNNING,
+            kernel_id=kernel.kernel_id,
+            started_at=self._around.clock(),
+        )
+        self.log.begin(self.snapshot(), len(self._work.plan.steps))
+        self.artefact.set_metadata({"language_info": dict(await kernel.language_info())})
+        beside = [asyncio.create_task(self.artefact.write_on()), asyncio.create_task(self._tell())]
+        status = RunStatus.SUCCESS
+        try:
+            for step in self._work.plan.steps:
+                if self._cancelled.is_set():
+                    return RunStatus.CANCELLED
+                result = await self._run_step(kernel, step, cancelling)
+                if _passed(step, result):
+                    continue
+                if status is RunStatus.SUCCESS:
+                    status = _RUN_STATUS[result.status]
+                if not await self._goes_on(kernel, result):
+                    break
+            return RunStatus.CANCELLED if self._cancelled.is_set() else status
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _goes_on(self, kernel: RunningKernel, result: CellResult) -> bool:
+        if not self._work.request.continue_on_error or result.status is Status.KILLED:
+            return False
+        return result.status is not Status.TIMEOUT or await kernel.is_alive()
+
+    async def _run_step(
+        self, kernel: RunningKernel, step: Step, cancelling: asyncio.Task[Any]
+    ) -> CellResult:
+        cell = self._work.document["cells"][step.index]
+        self._running = step.index
+        self.log.add("cell_started", {"index": step.index, "cell_id": cell.get("id")})
+        recording = _Recording(self, kernel.kernel_id, step.index)
+        limits = replace(self._around.limits, timeout_seconds=step.timeout_seconds)
+        sending = asyncio.create_task(
+            kernel.run_cell(cell, step.index, limits, recording.begin, self.artefact.change)
+        )
+        try:
+            await asyncio.wait({sending, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                await self._stop(kernel, sending)
+        finally:
+            self._running = None
+            recording.close()
+            if not sending.done():
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+        outcome = recording.lost_outcome() if sending.cancelled() else sending.result()
+        return self._note_outcome(step.index, recording.id, outcome)
+
+    async def _stop(self, kernel: RunningKernel, sending: asyncio.Task[CellOutcome]) -> None:
+        await kernel.interrupt()
+        await asyncio.wait({sending}, timeout=self._around.limits.grace_seconds)
+
+    def _note_outcome(self, index: int, row_id: str, outcome: CellOutcome) -> CellResult:
+        cell = self._work.document["cells"][index]
+        kept, output = storable(cell["outputs"])
+        if kept is not cell["outputs"]:
+            cell["outputs"] = kept
+            self.artefact.change(index)
+        result = CellResult(
+            index=index,
+            cell_id=cell.get("id"),
+            status=outcome.status,
+            execution_id=row_id,
+            execution_count=outcome.execution_count,
+            duration_ms=outcome.duration_ms,
+            error=outcome.error,
+            outputs=tuple(kept),
+        )
+        self._results[index] = result
+        row = self.row(index, row_id, outcome.status)
+        self._history.add(
+            replace(
+                row,
+                started_at=outcome.started_at,
+                finished_at=outcome.finished_at,
+                duration_ms=outcome.duration_ms,
+                execution_count=outcome.execution_count,
+                output=output,
+                error=outcome.error,
+            )
+        )
+        self.log.add_finished(result)
+        return result
+
+    # the end -------------------------------------------------------------------------
+
+    async def _finish(self, status: RunStatus) -> Run:
+        if status is RunStatus.CANCELLED:
+            self._notes.append("The run was cancelled; what was done is kept.")
+        kernel, keep = self._kernel, False
+        if kernel is not None:
+            widgets = kernel.widgets()
+            if widgets is not None:
+                self.artefact.set_metadata({"widgets": widgets})
+            keep = self._work.request.keep_kernel and await kernel.is_alive()
+        # None of these waits for another one.
+        await asyncio.gather(
+            self._let_go(kernel, keep), self.artefact.save(durable=True), self._history.flush()
+        )
+        self._note_faults()
+        self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
+        self._run = replace(self._run, status=status, finished_at=self._around.clock())
+        await self._store(final=True)
+        run = self.snapshot()
+        self.log.end(run)
+        return run
+
+    async def _let_go(self, kernel: RunningKernel | None, keep: bool) -> None:
+        if kernel is None:
+            return
+        try:
+            await kernel.close(shutdown=not keep)
+        except Exception as error:  # the run itself is over and must be told as it was
+            log.exception("the kernel of run %s was not closed cleanly", self._run.id)
+            self._notes.append(f"Its kernel was not closed cleanly: {error}.")
+
+    def _note_faults(self) -> None:
+        if self.artefact.displaced is not None:
+            self._notes.append(
+                f"{self.artefact.displaced} The run is kept in {str(self.artefact.path)!r}."
+            )
+        if self.artefact.fault is not None:
+            self._notes.append(f"The notebook could not be written: {self.artefact.fault}")
+        if self._history.lost:
+            self._notes.append(
+                f"{self._history.lost} rows are missing in the history: {self._history.fault}"
+            )
+
+    # telling ---------------------------------------------------------------------------
+
+    def row(self, index: int, row_id: str, status: Status) -> Execution:
+        """Return the history's row of a cell, as far as it is known before it ran."""
+        run, cell = self._run, self._work.document["cells"][index]
+        return Execution(
+            id=row_id,
+            status=status,
+            source=cell["source"],
+            started_at=self._around.clock(),
+            notebook_id=run.notebook_id,
+            path=run.path,
+            cell_index=index,
+            cell_id=cell.get("id"),
+            origin="run",
+            run_id=run.id,
+            kernel_id=run.kernel_id,
+            user=run.user,
+            user_source=self._around.user_source,
+            server=self._around.server,
+        )
+
+    def record(self, row: Execution) -> None:
+        """Send a row to the history."""
+        self._history.add(row)
+
+    def announce(self, kernel_id: str, msg_id: str) -> None:
+        """Tell whoever records this kernel that the request is ours to record."""
+        self._around.on_request(kernel_id, msg_id)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if self._running is not None:
+                outputs = self._work.document["cells"][self._running]["outputs"]
+                self.log.add_outputs(self._running, outputs)
+            now = asyncio.get_running_loop().time()
+            if now - self._stored > STORED_SECONDS:
+                await self._store()
+
+    async def _store(self, final: bool = False) -> None:
+        self._stored = asyncio.get_running_loop().time()
+        try:
+            await self._around.store.put_run(bare(self.snapshot()))
+        except StoreError as error:
+            log.error("run %s could not be stored. %s", self._run.id, error.message)  # noqa: TRY400
+            if final:
+                self._notes.append(f"The run itself could not be stored: {error.message}")
+
+
+def _passed(step: Step, result: CellResult) -> bool:
+    return result.status is Status.SUCCESS or (step.may_raise and result.status is Status.ERROR)
+
+
+class _Recording:
+    """The history row of the running cell: its id, and `pending` when it takes long."""
+
+    def __init__(self, run: RunPass, kernel_id: str, index: int) -> None:
+        self.id = ""
+        self._run = run
+        self._kernel_id = kernel_id
+        self._index = index
+        self._row: Execution | None = None
+        self._begun = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, msg_id: str) -> None:
+        self.id = execution_id(self._kernel_id, msg_id)
+        self._run.announce(self._kernel_id, msg_id)
+        self._row = self._run.row(self._index, self.id, Status.PENDING)
+        loop = asyncio.get_running_loop()
+        self._begun = loop.time()
+        self._timer = loop.call_later(PENDING_SECONDS, self._run.record, self._row)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def lost_outcome(self) -> CellOutcome:
+        """Return the outcome of a cell that did not react when the run was cancelled."""
+        assert self._row is not None
+        spent = asyncio.get_running_loop().time() - self._begun
+        return CellOutcome(
+            status=Status.KILLED,
+            msg_id="",
+            started_at=self._row.started_at,
+            finished_at=self._row.started_at + timedelta(seconds=spent),
+            duration_ms=round(spent * 1000),
+            error="RunCancelled: The cell did not react to an interrupt; its kernel was killed.",
+        )

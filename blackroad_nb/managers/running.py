@@ -1,0 +1,383 @@
+"""Headless runs: started, watched, cancelled, and found again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from blackroad_nb.core.document import Document, code_cell, kernel_name
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.parameters import inject, speaks_python, unknown_names
+from blackroad_nb.core.plan import Earlier, Plan, check_request, make_plan
+from blackroad_nb.core.run import Run, RunEvent, RunRequest, RunStatus
+from blackroad_nb.errors import (
+    FileExists,
+    InvalidInput,
+    InvalidNotebook,
+    NotebookNotFound,
+    RunActive,
+    StoreError,
+)
+from blackroad_nb.managers.artefact import Artefact
+from blackroad_nb.managers.run_history import completed
+from blackroad_nb.managers.run_log import RunLog
+from blackroad_nb.managers.run_pass import Assignment, RunPass, Surroundings
+from blackroad_nb.ports import (
+    CellLimits,
+    Clock,
+    KernelRunner,
+    NotebookFile,
+    NotebookFiles,
+    RunningKernel,
+    Store,
+)
+
+MARK = "blackroad"  # in the metadata of an artefact: whose run wrote it
+SUFFIX = ".ipynb"
+REMEMBERED = 32  # finished runs whose events can still be watched as they came
+
+
+def _ignore(kernel_id: str, msg_id: str) -> None:
+    """Nobody else records this kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the operator decides about runs.
+
+    Attributes:
+        server: which process records, as the history shows it.
+        user_source: how the users of requests are known.
+        cell_limits: grace and output limits; time-outs come with request and cell.
+        max_active: runs at one time.
+    """
+
+    server: str
+    user_source: str | None
+    cell_limits: CellLimits = field(default_factory=CellLimits)
+    max_active: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a run writes; `expected` is the digest of the file that may be replaced."""
+
+    path: Path
+    expected: str | None
+    beside: Path
+
+
+class RunManager:
+    """Use cases of headless runs. A run outlives whoever asked for it.
+
+    Args:
+        new_id: gives a fresh UUIDv4; a parameter for tests.
+        on_request: gets kernel id and message id of each request before it is sent.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        files: NotebookFiles,
+        kernels: KernelRunner,
+        settings: RunSettings,
+        clock: Clock,
+        new_id: Callable[[], str] = lambda: str(uuid4()),
+        on_request: Callable[[str, str], None] = _ignore,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._kernels = kernels
+        self._settings = settings
+        self._clock = clock
+        self._new_id = new_id
+        self._around = Surroundings(
+            store=store,
+            kernels=kernels,
+            clock=clock,
+            limits=settings.cell_limits,
+            server=settings.server,
+            user_source=settings.user_source,
+            on_request=on_request,
+        )
+        self._active: dict[str, tuple[RunPass, asyncio.Task[Run]]] = {}
+        self._taken: set[Path] = set()
+        self._starting = 0
+        self._logs: OrderedDict[str, RunLog] = OrderedDict()
+        self._closing = False
+
+    @property
+    def active(self) -> int:
+        """How many runs go on now."""
+        return len(self._active)
+
+    # use cases -------------------------------------------------------------------------
+
+    async def start(self, request: RunRequest) -> Run:
+        """Begin a run and return it at once; it goes on by itself.
+
+        Raises:
+            NotebookNotFound: no such notebook, or its file is gone.
+            InvalidNotebook: the file cannot be read.
+            InvalidInput, PathNotAllowed: the request cannot be carried out.
+            FileExists: `output` names a file that no run of this notebook wrote.
+            RunActive: a run writes that file already, or too many runs are active.
+        """
+        check_request(request)
+        if self._closing:
+            raise RunActive("This process is stopping and starts no more runs.")
+        if len(self._active) + self._starting >= self._settings.max_active:
+            raise RunActive(
+                f"{self._settings.max_active} runs are active, which is the limit; "
+                "wait for one to end or cancel one."
+            )
+        self._starting += 1
+        try:
+            return await self._start(request)
+        finally:
+            self._starting -= 1
+
+    async def get(self, run_id: str) -> Run:
+        """Return a run as it stands, with the outputs of its cells. Raises RunNotFound."""
+        if run_id in self._active:
+            return self._active[run_id][0].snapshot()
+        return await completed(self._store, await self._store.get_run(run_id))
+
+    async def list(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+        """Return runs without outputs, the newest first."""
+        stored = await self._store.list_runs(notebook_id, limit)
+        return tuple(
+            _without_outputs(self._active[run.id][0].snapshot()) if run.id in self._active else run
+            for run in stored
+        )
+
+    async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent]:
+        """Yield a run's events after number `after`, then those to come, to its end.
+
+        Of a run that ended long ago, or in another process, the events are made up
+        again from what was stored. Raises RunNotFound.
+        """
+        known = self._logs.get(run_id)
+        log = known if known is not None else _replayed(await self.get(run_id))
+        async for event in log.watch(after):
+            yield event
+
+    async def wait(self, run_id: str) -> Run:
+        """Return the run once it has ended. Raises RunNotFound."""
+        if run_id in self._active:
+            return await asyncio.shield(self._active[run_id][1])
+        return await self.get(run_id)
+
+    async def cancel(self, run_id: str) -> Run:
+        """Stop a run and return it as it ended; a finished one stays as it is.
+
+        The running cell is interrupted; if it does not react, its kernel is killed.
+
+        Raises:
+            RunNotFound: no such run.
+            RunActive: it goes on in another process, which alone can stop it.
+        """
+        if run_id in self._active:
+            self._active[run_id][0].cancel()
+            return await self.wait(run_id)
+        run = await self.get(run_id)
+        if not run.status.final:
+            raise RunActive(f"The run {run_id} belongs to another process; cancel it there.")
+        return run
+
+    async def close(self) -> None:
+        """Cancel what is active, keep what was done, and stop kept kernels."""
+        self._closing = True
+        for run, _ in list(self._active.values()):
+            run.cancel()
+        await asyncio.gather(*(task for _, task in self._active.values()), return_exceptions=True)
+        await self._kernels.close()
+
+    # starting --------------------------------------------------------------------------
+
+    async def _start(self, request: RunRequest) -> Run:
+        notebook = await self._store.get_notebook(request.notebook_id)
+        path = self._files.resolve(notebook.path)
+        earlier = await self._earlier(request)
+        if earlier is not None:
+            request = _inherited(request, earlier)
+        run_id = self._new_id()
+        target_path = self._target_path(request, path)
+        if target_path in self._taken:
+            raise RunActive(f"A run is writing {str(target_path)!r} already; wait or cancel it.")
+        self._taken.add(target_path)
+        try:
+            return await self._begin(request, notebook, run_id, target_path, earlier)
+        except BaseException:
+            self._taken.discard(target_path)
+            raise
+
+    async def _begin(
+        self,
+        request: RunRequest,
+        notebook: Notebook,
+        run_id: str,
+        target_path: Path,
+        earlier: Run | None,
+    ) -> Run:
+        path = self._files.resolve(notebook.path)
+        file = await self._files.read(path)
+        target = await self._target(target_path, file, notebook.id, run_id)
+        kernel = await self._kept_kernel(earlier)
+        try:
+            document, plan = await self._plan(request, file, notebook, earlier, kernel)
+        except BaseException:
+            if kernel is not None:
+                await kernel.close(shutdown=False)  # it stays kept
+            raise
+        if target.path != path:
+            document["metadata"][MARK] = {"notebook_id": notebook.id, "run_id": run_id}
+        run = Run(
+            id=run_id,
+            notebook_id=notebook.id,
+            status=RunStatus.PENDING,
+            requested=_requested(request),
+            path=str(path),
+            kernel=kernel_name(document) or notebook.kernel,
+            user=request.user,
+            owner=self._settings.server,
+        )
+        work = Assignment(run, request, plan, document, path.parent, str(path), kernel)
+        artefact = Artefact(self._files, target.path, document, target.expected, target.beside)
+        return self._launch(RunPass(work, artefact, self._around), notebook)
+
+    def _launch(self, run: RunPass, notebook: Notebook) -> Run:
+        started = run.snapshot()
+        task = asyncio.create_task(self._drive(run, notebook), name=f"run-{started.id}")
+        self._active[started.id] = (run, task)
+        self._logs[started.id] = run.log
+        return started
+
+    async def _drive(self, run: RunPass, notebook: Notebook) -> Run:
+        run_id, target = run.snapshot().id, run.artefact.path
+        try:
+            ended = await run.drive()
+            await self._touch(notebook, run)
+            return ended
+        finally:
+            del self._active[run_id]
+            self._taken.discard(target)
+            while len(self._logs) > REMEMBERED + len(self._active):
+                self._logs.pop(next(key for key in self._logs if key not in self._active))
+
+    async def _touch(self, notebook: Notebook, run: RunPass) -> None:
+        """Say in the registry that the notebook was worked on."""
+        if str(run.artefact.path) != notebook.path:
+            return
+        changed = replace(notebook, updated_at=self._clock(), cell_count=run.cell_count)
+        try:
+            await self._store.update_notebook(changed)
+        except (StoreError, NotebookNotFound):
+            return  # deleted meanwhile, or a broken store, which the run has told of
+
+    # what a run needs before it can begin --------------------------------------------
+
+    async def _earlier(self, request: RunRequest) -> Run | None:
+        if not request.resume:
+            return None
+        for run in await self._store.list_runs(request.notebook_id, 50):
+            if run.requested.get("cell") is None and run.id not in self._active:
+                return await completed(self._store, run)
+        return None
+
+    async def _kept_kernel(self, earlier: Run | None) -> RunningKernel | None:
+        if earlier is None or earlier.kernel_id is None:
+            return None
+        return await self._kernels.attach(earlier.kernel_id)
+
+    async def _plan(
+        self,
+        request: RunRequest,
+        file: NotebookFile,
+        notebook: Notebook,
+        earlier: Run | None,
+        kernel: RunningKernel | None,
+    ) -> tuple[Document, Plan]:
+        document, injected, notes = file.document, None, []
+        if request.parameters:
+            await self._check_language(document, notebook)
+            unknown = unknown_names(document["cells"], request.parameters)
+            if unknown:
+                named = ", ".join(unknown)
+                notes.append(f"No default in the cell tagged `parameters`: {named}.")
+            new = code_cell("", self._new_id()[:8])
+            cells, injected, moved = inject(document["cells"], request.parameters, new)
+            if request.cell is not None and not request.resume and request.cell >= injected:
+                request = replace(request, cell=request.cell + moved)
+            document = {**document, "cells": cells}
+        past = None if earlier is None else Earlier(earlier, kernel is not None)
+        plan = make_plan(document["cells"], request, injected, past)
+        return document, replace(plan, notes=(*notes, *plan.notes))
+
+    async def _check_language(self, document: Document, notebook: Notebook) -> None:
+        name = kernel_name(document) or notebook.kernel
+        registered = {kernel.name: kernel.language for kernel in await self._store.list_kernels()}
+        if not speaks_python(document["metadata"], name, registered.get(name)):
+            raise InvalidInput(
+                f"Parameters can be written for Python notebooks only; this one names the "
+                f"kernel {name!r}."
+            )
+
+    def _target_path(self, request: RunRequest, path: Path) -> Path:
+        if request.output is None:
+            return path
+        target = self._files.resolve(request.output)
+        if target.suffix != SUFFIX:
+            raise InvalidInput(f"The output must end in {SUFFIX}; {target.name!r} does not.")
+        return target
+
+    async def _target(
+        self, path: Path, file: NotebookFile, notebook_id: str, run_id: str
+    ) -> _Target:
+        beside = path.with_name(f"{path.stem}.run-{run_id[:8]}{SUFFIX}")
+        if path == file.path:
+            return _Target(path, file.digest, beside)
+        try:
+            there = await self._files.read(path)
+        except NotebookNotFound:
+            return _Target(path, None, beside)
+        except InvalidNotebook:
+            there = None
+        mark = there.document["metadata"].get(MARK) if there is not None else None
+        if there is None or not isinstance(mark, Mapping) or mark.get("notebook_id") != notebook_id:
+            raise FileExists(
+                f"{str(path)!r} exists and is no earlier output of this notebook; "
+                "choose another path or move it away."
+            )
+        return _Target(path, there.digest, beside)
+
+
+def _inherited(request: RunRequest, earlier: Run) -> RunRequest:
+    """A resumed run goes on with the parameters and the output of the one before."""
+    parameters = earlier.requested.get("parameters") or {}
+    output = request.output or earlier.requested.get("output")
+    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
+
+
+def _requested(request: RunRequest) -> dict[str, Any]:
+    values = asdict(request)
+    for name in ("notebook_id", "user"):
+        del values[name]
+    return values
+
+
+def _without_outputs(run: Run) -> Run:
+    return replace(run, cells=tuple(replace(cell, outputs=()) for cell in run.cells))
+
+
+def _replayed(run: Run) -> RunLog:
+    """Make the events of a run from what was stored of it."""
+    log = RunLog()
+    log.replay(run)
+    return log
