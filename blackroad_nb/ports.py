@@ -226,8 +226,12 @@ class RunningKernel(Protocol):
 class KernelRunner(Protocol):
     """Where kernels come from: this process's own, or the server's manager."""
 
-    async def start(self, kernel: str, cwd: Path, title: str) -> RunningKernel:
-        """Raises KernelNotFound or KernelStartFailed."""
+    async def start(self, kernel: str, cwd: Path, title: str, warm: bool = False) -> RunningKernel:
+        """Start a kernel that works in `cwd`; `title` is its `JPY_SESSION_NAME`.
+
+        With `warm` it may be one that was started before, as long as it looks new.
+        Raises KernelNotFound or KernelStartFailed.
+        """
         ...
 
     async def attach(self, kernel_id: str) -> RunningKernel | None:

@@ -44,7 +44,13 @@ class FakeKernelRunner:
         self._clock = clock
         self._kept: set[str] = set()
 
-    async def start(self, kernel: str, cwd: Path, title: str) -> RunningKernel:
+    async def start(
+        self,
+        kernel: str,
+        cwd: Path,
+        title: str,
+        warm: bool = False,  # noqa: ARG002, every fake kernel is ready at once
+    ) -> RunningKernel:
         if kernel not in self._names:
             raise KernelNotFound(f"There is no kernel named {kernel!r} here.")
         self.started.append((kernel, cwd, title))

@@ -139,7 +139,7 @@ class RunPass:
     async def _start(self, cancelling: asyncio.Task[Any]) -> RunningKernel | None:
         work = self._work
         starting = asyncio.create_task(
-            self._around.kernels.start(work.run.kernel, work.folder, work.title)
+            self._around.kernels.start(work.run.kernel, work.folder, work.title, warm=True)
         )
         # Stored while the kernel boots: it costs the run nothing then.
         await self._store()

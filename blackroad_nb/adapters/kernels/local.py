@@ -51,7 +51,13 @@ class LocalKernelRunner:
         self._context: zmq.asyncio.Context | None = None
         self._kept: dict[str, LocalHost] = {}
 
-    async def start(self, kernel: str, cwd: Path, title: str) -> RunningKernel:
+    async def start(
+        self,
+        kernel: str,
+        cwd: Path,
+        title: str,
+        warm: bool = False,  # noqa: ARG002, a process that lives for one run has none
+    ) -> RunningKernel:
         host = LocalHost(self._manager(kernel), self._keep)
         await host.launch(cwd, {**os.environ, **self._environment, "JPY_SESSION_NAME": title})
         return await self._connect(host)

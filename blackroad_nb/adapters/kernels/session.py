@@ -66,11 +66,12 @@ class KernelSession:
     def __init__(self, client: Any, host: KernelHost, clock: Clock) -> None:
         self.kernel_id = host.kernel_id
         self._client = client
-        self._host = host
+        self.host = host
         self._clock = clock
         self._outputs = OutputClient(client)
         self._request: Request | None = None
         self._info: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._quiet: dict[str, asyncio.Future[bool]] = {}
         self._subscribed = asyncio.Event()
         self._silent_since = monotonic()
         self._tasks: list[asyncio.Task[None]] = []
@@ -90,7 +91,7 @@ class KernelSession:
             asyncio.create_task(self._watch()),
         ]
         greeting = asyncio.create_task(self._greet())
-        died = asyncio.create_task(self._host.died.wait())
+        died = asyncio.create_task(self.host.died.wait())
         try:
             async with asyncio.timeout(timeout_seconds):
                 await asyncio.wait({greeting, died}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,8 +102,8 @@ class KernelSession:
         finally:
             greeting.cancel()
             died.cancel()
-        if self._host.died.is_set():
-            raise KernelStartFailed(f"The kernel {self._host.reason()} before it was ready.")
+        if self.host.died.is_set():
+            raise KernelStartFailed(f"The kernel {self.host.reason()} before it was ready.")
         greeting.result()
 
     async def close(self, shutdown: bool = True) -> None:
@@ -113,18 +114,39 @@ class KernelSession:
         if self._request is not None:
             self._request.end("died")
         self._client.stop_channels()
-        await self._host.stop(keep=not shutdown)
+        await self.host.stop(keep=not shutdown)
 
     async def interrupt(self) -> None:
-        await self._host.interrupt()
+        await self.host.interrupt()
 
     async def is_alive(self) -> bool:
-        return not self._host.died.is_set() and await self._host.alive()
+        return not self.host.died.is_set() and await self.host.alive()
 
     async def language_info(self) -> Mapping[str, Any]:
         info = await self._info
         found = info.get("language_info")
         return found if isinstance(found, Mapping) else {}
+
+    async def run_quietly(self, code: str) -> bool:
+        """Run code that no history and no count shall know of; tell whether it worked."""
+        content = {
+            "code": code,
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        message = self._client.session.msg("execute_request", content)
+        done = self._quiet[message["header"]["msg_id"]] = asyncio.get_running_loop().create_future()
+        self._client.shell_channel.send(message)
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                return bool(await done)
+        except TimeoutError:
+            return False
+        finally:
+            del self._quiet[message["header"]["msg_id"]]
 
     def widgets(self) -> Mapping[str, Any] | None:
         return self._outputs.widgets()
@@ -149,7 +171,7 @@ class KernelSession:
         on_request(request.msg_id)
         started_at, begun = self._clock(), monotonic()
         try:
-            if self._host.died.is_set():
+            if self.host.died.is_set():
                 request.end("died")
             else:
                 self._client.shell_channel.send(message)
@@ -198,20 +220,20 @@ class KernelSession:
         limit = f"ran longer than {limits.timeout_seconds:g} s"
         request.renew()
         with contextlib.suppress(RuntimeError):  # a kernel that died right now
-            await self._host.interrupt()
+            await self.host.interrupt()
         how = await _ended(request, limits.grace_seconds)
         if how == "done":
             _, error = _told(request)
             text = f"CellTimeout: The cell {limit} and was interrupted."
             return Status.TIMEOUT, f"{text}\n{error}" if error else text
         if how == "late":
-            await self._host.kill()
+            await self.host.kill()
         value = f"The cell {limit}, did not react to an interrupt, and its kernel was killed."
         request.outputs.items.append(error_output("CellTimeout", value))
         return Status.TIMEOUT, error_text("CellTimeout", value)
 
     def _killed(self, request: Request) -> tuple[Status, str]:
-        value = f"The kernel {self._host.reason()}."
+        value = f"The kernel {self.host.reason()}."
         request.outputs.items.append(error_output("KernelDied", value))
         return Status.KILLED, error_text("KernelDied", value)
 
@@ -236,7 +258,7 @@ class KernelSession:
                     await self._subscribed.wait()
 
     async def _watch(self) -> None:
-        await self._host.died.wait()
+        await self.host.died.wait()
         if self._request is not None:
             self._request.end("died")
 
@@ -281,6 +303,9 @@ class KernelSession:
         message = self._client.session.deserialize(frames)
         if message["msg_type"] == "kernel_info_reply" and not self._info.done():
             self._info.set_result(message["content"])
+        quiet = self._quiet.get(message["parent_header"].get("msg_id", ""))
+        if quiet is not None and not quiet.done():
+            quiet.set_result(message["content"].get("status") == "ok")
         request = self._request
         if request is None or message["parent_header"].get("msg_id") != request.msg_id:
             return
