@@ -69,7 +69,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._notebooks: dict[str, Notebook] = {}
         self._executions: dict[str, Execution] = {}
-        self._usage: dict[str, UsageEvent] = {}
+        self._usage: dict[str, UsageEvent] = {}  # for ever, also of what was deleted
         self._runs: dict[str, Run] = {}
         self._kernels: dict[str, RegisteredKernel] = {}
         self._seq = 0
@@ -132,21 +132,25 @@ class MemoryStore:
 
     def _record(self, execution: Execution) -> bool:
         execution = replace(execution, notebook_id=self._notebook_of(execution), seq=None)
-        event = usage_of(execution)
-        if event and event.id not in self._usage:
-            known = self._notebooks.get(execution.notebook_id or "")
-            path = event.path or (known.path if known else None)
-            self._usage[event.id] = replace(event, path=path)
         stored = self._executions.get(execution.id)
         if stored is None:
+            if execution.id in self._usage:
+                return False  # it was deleted, and stays so
             self._seq += 1
-            self._executions[execution.id] = replace(execution, seq=self._seq)
+            self._keep(replace(execution, seq=self._seq))
             return True
         if stored.status is not Status.PENDING or execution.status is Status.PENDING:
             return False
         kept = {n: getattr(stored, n) for n in _KEPT if getattr(execution, n) is None}
-        self._executions[execution.id] = replace(execution, **kept, seq=stored.seq)
+        self._keep(replace(execution, **kept, seq=stored.seq))
         return True
+
+    def _keep(self, execution: Execution) -> None:
+        self._executions[execution.id] = execution
+        if event := usage_of(execution):
+            known = self._notebooks.get(execution.notebook_id or "")
+            path = event.path or (known.path if known else None)
+            self._usage[event.id] = replace(event, path=path)
 
     def _notebook_of(self, execution: Execution) -> str | None:
         at = execution.finished_at or execution.started_at
@@ -344,6 +348,11 @@ class MemoryNotebookFiles:
             )
         self.files[path] = content
         return digest(content)
+
+    async def write_new(self, path: Path, content: bytes) -> None:
+        if path in self.files:
+            raise FileExists(f"{str(path)!r} exists already; choose another path.")
+        self.files[path] = content
 
     async def delete(self, path: Path) -> None:
         self.files.pop(path, None)
