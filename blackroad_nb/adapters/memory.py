@@ -341,7 +341,13 @@ class MemoryNotebookFiles:
             raise InvalidNotebook(f"{str(path)!r} is not a readable notebook. {error}") from None
         return NotebookFile(path, document, digest(content))
 
-    async def write(self, path: Path, content: bytes, expected: str | None) -> str:
+    async def write(
+        self,
+        path: Path,
+        content: bytes,
+        expected: str | None,
+        durable: bool = True,  # noqa: ARG002, a dictionary has no disk
+    ) -> str:
         if expected is not None and digest(self.files.get(path, b"")) != expected:
             raise FileChanged(
                 f"{str(path)!r} changed on disk since it was read; it was left as it is."
