@@ -89,15 +89,19 @@ class ServerClient:
         self._patience = patience_seconds
         self._parts = urlsplit(address.url)
 
+    def health(self) -> dict[str, Any]:
+        """Return how the extension stands there."""
+        return dict(self._call("GET", "health"))
+
     def start_run(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Hand over a run and return it as it was accepted."""
-        return self._call("POST", "executions", request)
+        return dict(self._call("POST", "executions", request))
 
     def get_run(self, run_id: str) -> dict[str, Any]:
-        return self._call("GET", f"executions/{quote(run_id, safe='')}")
+        return dict(self._call("GET", f"executions/{quote(run_id, safe='')}"))
 
     def cancel_run(self, run_id: str) -> dict[str, Any]:
-        return self._call("POST", f"executions/{quote(run_id, safe='')}/cancel", {})
+        return dict(self._call("POST", f"executions/{quote(run_id, safe='')}/cancel", {}))
 
     def list_runs(self, notebook_id: str | None, limit: int) -> list[dict[str, Any]]:
         """Return runs, newest first."""

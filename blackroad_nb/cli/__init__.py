@@ -40,13 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    from blackroad_nb.cli.parsing import find_command, parse
+    from blackroad_nb.cli.commands import find_command
 
     command, rest, database = find_command(words)
     if command is None:
         from blackroad_nb.cli.overview import answer
 
         return answer(rest)
+    if command == "list" and not rest:  # the shortest of all: there is nothing to parse
+        from blackroad_nb.cli.notebooks import print_registry
+
+        return print_registry(database, None)
+    from blackroad_nb.cli.parsing import parse
+
     arguments = parse(command, rest)
     arguments.db = arguments.db or database
     return int(arguments.run(arguments))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
     from datetime import datetime
 
@@ -38,11 +37,11 @@ def whole_number(least: int = 0, most: int = _MOST) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None
+            raise _wrong(f"{text[:40]!r} is not a whole number") from None
         if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is too small; {least} is the least")
+            raise _wrong(f"{value} is too small; {least} is the least")
         if value > most:
-            raise argparse.ArgumentTypeError(f"{text[:40]} is too large; {most} is the most")
+            raise _wrong(f"{text[:40]} is too large; {most} is the most")
         return value
 
     return read
@@ -53,9 +52,9 @@ def seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of seconds") from None
+        raise _wrong(f"{text[:40]!r} is not a number of seconds") from None
     if not 0 <= value <= 366 * 86_400:
-        raise argparse.ArgumentTypeError(f"{text[:40]} is not between 0 and 366 days")
+        raise _wrong(f"{text[:40]} is not between 0 and 366 days")
     return value
 
 
@@ -69,20 +68,24 @@ def moment(text: str) -> datetime:
         value = datetime.fromisoformat(text)
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
+        raise _wrong(
             f"{text[:40]!r} is no time; give a date such as 2026-01-31 or an age such as 7d"
         ) from None
 
 
 def server_address(text: str) -> str:
     """Read a server's address, with or without its token."""
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(
-            f"{text[:80]!r} is no address (http://...); a bare --server goes last"
-        )
+    if text and not text.startswith(("http://", "https://")):
+        raise _wrong(f"{text[:80]!r} is no address (http://...); a bare --server goes last")
     return text
 
 
 def add_examples(parser: argparse.ArgumentParser, *examples: str) -> None:
     """Show the examples beneath the options; `%(prog)s` stands for the command."""
     parser.epilog = "\n".join(["examples:", *(f"  {example}" for example in examples)])
+
+
+def _wrong(message: str) -> argparse.ArgumentTypeError:
+    import argparse
+
+    return argparse.ArgumentTypeError(message)

@@ -130,7 +130,7 @@ def _show_page(arguments: argparse.Namespace, named: str | None) -> int:
     from blackroad_nb.cli.parts import id_in, reader
     from blackroad_nb.core.rendering import execution_record
 
-    with reader(arguments) as store:
+    with reader(arguments.db) as store:
         chosen = None if named is None else id_in(store, named)
         page = store.history(_query(arguments, chosen))
     print_json([execution_record(execution) for execution in page.items])

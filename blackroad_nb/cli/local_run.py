@@ -37,11 +37,21 @@ async def _run(
         stop = Stop(parts, started.id)
         with stop.listening():
             async for event in parts.running.watch(started.id):
-                report.take(event.kind, event.data)
+                report.take(event.kind, await _whole(parts, started.id, event.data))
             ended = await parts.running.wait(started.id)
         from blackroad_nb.core.rendering import run_record
 
         return run_record(ended), stop.received
+
+
+async def _whole(parts: LocalParts, run_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a finished cell's event with all outputs; events carry only so much of them."""
+    outputs = data.get("outputs")
+    if outputs is None or not (data.get("truncated") or any("truncated" in o for o in outputs)):
+        return data
+    run = await parts.running.get(run_id)
+    (cell,) = (cell for cell in run.cells if cell.index == data["index"])
+    return {**data, "outputs": cell.outputs, "truncated": False}
 
 
 class Stop:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 
 from blackroad_nb.cli.arguments import add_examples, add_notebook, whole_number
-from blackroad_nb.cli.printing import print_json
+from blackroad_nb.cli.printing import print_json, print_json_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
-
-# As the statement `list` selects them, and as `notebook_record` orders them.
-_COLUMNS = (
-    "id", "name", "path", "kernel", "created_at", "updated_at", "cell_count", "metadata",
-)  # fmt: skip
 
 
 def add_create(parser: argparse.ArgumentParser) -> None:
@@ -61,26 +55,28 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def list_notebooks(arguments: argparse.Namespace) -> int:
+    return print_registry(arguments.db, arguments.limit)
+
+
+def print_registry(db: str | None, limit: int | None) -> int:
     """Print the registry, without importing more than sqlite3 if it can be helped."""
-    from blackroad_nb.adapters.sqlite.glance import notebook_rows
+    from blackroad_nb.adapters.sqlite.glance import notebook_records
     from blackroad_nb.config import database_file
 
-    rows = notebook_rows(database_file(os.environ, arguments.db), arguments.limit)
-    print_json(_read_carefully(arguments) if rows is None else [_record(row) for row in rows])
+    records = notebook_records(database_file(os.environ, db), limit)
+    if records is None:
+        print_json(_read_carefully(db, limit))
+    else:
+        print_json_list(records)
     return 0
 
 
-def _record(row: tuple[Any, ...]) -> dict[str, Any]:
-    record = dict(zip(_COLUMNS, row, strict=True))
-    return {**record, "metadata": json.loads(record["metadata"])}
-
-
-def _read_carefully(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _read_carefully(db: str | None, limit: int | None) -> list[dict[str, Any]]:
     from blackroad_nb.cli.parts import reader
     from blackroad_nb.core.rendering import notebook_record
 
-    with reader(arguments) as store:
-        return [notebook_record(row) for row in store.list_notebooks(arguments.limit).items]
+    with reader(db) as store:
+        return [notebook_record(row) for row in store.list_notebooks(limit).items]
 
 
 def add_delete(parser: argparse.ArgumentParser) -> None:

@@ -43,12 +43,11 @@ def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> 
 
 
 def _reason(run: Mapping[str, Any]) -> str:
+    notes = run.get("message") or ""
     failed = [cell for cell in run["cells"] if cell["status"] in ("error", "timeout", "killed")]
-    if run.get("message"):
-        return str(run["message"])
     if not failed:
-        return f"the run ended as {run['status']}."
+        return notes or f"the run ended as {run['status']}."
     first, more = failed[0], len(failed) - 1
     error = (first.get("error") or first["status"]).strip().split("\n", 1)[0]
     others = f" ({more} more failed)" if more else ""
-    return f"cell {first['index']} [{first['status']}]: {error}{others}"
+    return f"cell {first['index']} [{first['status']}]: {error}{others} {notes}"

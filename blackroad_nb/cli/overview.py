@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from blackroad_nb import __version__
-from blackroad_nb.cli.parsing import COMMANDS, GROUPS, program
+from blackroad_nb.cli.commands import COMMANDS, GROUPS, program
 from blackroad_nb.errors import InvalidInput
 
 OVERVIEW = """usage: {program} [--db PATH] COMMAND [ARGUMENTS]

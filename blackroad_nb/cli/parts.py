@@ -30,12 +30,12 @@ def run_with_parts(arguments: argparse.Namespace, work: Callable[[LocalParts], A
     return asyncio.run(opened())
 
 
-def reader(arguments: argparse.Namespace) -> SqliteReader:
+def reader(db: str | None) -> SqliteReader:
     """Open the database for reading, without asyncio."""
     from blackroad_nb.adapters.sqlite.reader import SqliteReader
     from blackroad_nb.config import database_path
 
-    return SqliteReader(database_path(os.environ, arguments.db))
+    return SqliteReader(database_path(os.environ, db))
 
 
 def id_in(store: SqliteReader, named: str) -> str:

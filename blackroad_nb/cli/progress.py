@@ -101,21 +101,34 @@ class RunReport:
         self._colours = wants_colours(sys.stdout)
         self._done = 0
         self._total = 0
+        self._noted = ""
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
         """Show one event."""
         if kind == "run_started":
             self._total = int(data.get("total", 0))
+            self._note(data.get("message"))
             self._bar.show(0, self._total, "starting")
         elif kind == "cell_started":
             self._bar.show(self._done, self._total, f"cell {data['index']}")
         elif kind == "cell_finished":
             self._done += 1
-            if not self._silent:
-                self._bar.clear()
-                write(cell_text(data, self._colours))
-                sys.stdout.flush()
+            self._print(cell_text(data, self._colours))
             self._bar.show(self._done, self._total, f"cell {data['index']} done")
+        elif kind == "run_finished" and data.get("status") == "success":
+            self._note(data.get("message"))
+
+    def _note(self, message: str | None) -> None:
+        """Say once what is to be known of the run; a failed one says it as it fails."""
+        if message and message not in self._noted:
+            self._noted += message
+            self._print(f"Note: {safe_text(message, colours=False)}\n")
+
+    def _print(self, text: str) -> None:
+        if not self._silent:
+            self._bar.clear()
+            write(text)
+            sys.stdout.flush()
 
 
 def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
@@ -124,9 +137,12 @@ def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
     took = cell.get("duration_ms")
     head = f"{mark(status)} Cell {cell['index']} [{status}]"
     lines = [head if took is None else f"{head} ({took}ms)"]
-    text = "".join(_texts(cell.get("outputs") or ()))
-    if not any(output.get("output_type") == "error" for output in cell.get("outputs") or ()):
+    outputs = cell.get("outputs") or ()
+    text = "".join(_texts(outputs))
+    if not any(output.get("output_type") == "error" for output in outputs):
         text += cell.get("error") or ""
+    if cell.get("truncated") or any(_is_cut(output) for output in outputs):
+        text = _ended(text) + "(cut short here; the notebook has all of it)"
     shown = safe_text(text, colours).rstrip("\n")
     if shown:
         lines.extend("  " + line if line else "" for line in shown.split("\n"))
@@ -141,18 +157,24 @@ def _texts(outputs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
         elif kind == "error":
             yield _ended("\n".join(output.get("traceback") or ()) or _short_error(output))
         elif kind in ("display_data", "execute_result"):
-            yield _ended(_plain(output.get("data") or {}))
+            yield _ended(_plain(output))
 
 
 def _short_error(output: Mapping[str, Any]) -> str:
     return f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
 
 
-def _plain(data: Mapping[str, Any]) -> str:
+def _is_cut(output: Mapping[str, Any]) -> bool:
+    """Tell whether text is missing; that a picture is, goes without saying."""
+    return bool(output.get("truncated")) and "text/plain" not in (output.get("data") or {})
+
+
+def _plain(output: Mapping[str, Any]) -> str:
+    data = output.get("data") or {}
     for kind in ("text/plain", "text/markdown", "text/html"):
         if kind in data:
             return _joined(data[kind])
-    return f"<{', '.join(data)}>"
+    return f"<{', '.join(data or output.get('left_out', ()))}>"
 
 
 def _joined(text: Any) -> str:

@@ -117,7 +117,7 @@ def _make_demo(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def _serve(folder: Path, port: int, opens_browser: bool) -> None:
-    lean_imports()
+    sys.modules.setdefault("rfc3987_syntax", None)
     from jupyterlab.labapp import LabApp
 
     token = secrets.token_hex(24)

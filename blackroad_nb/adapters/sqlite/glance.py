@@ -10,18 +10,21 @@ from __future__ import annotations
 import os
 import sqlite3
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 APPLICATION_ID = 0x42524E42
 _HERE = os.path.dirname(__file__)
 _BUSY_SECONDS = 1.0  # a reader waits only while a log is being recovered
-_AFTER_ALL = "9"  # in the cursor's terms: from the newest on
+_FROM_NEWEST = "9"  # in the cursor's terms
+_RECORDS = """
+SELECT json_object(
+    'id', id, 'name', name, 'path', path, 'kernel', kernel, 'created_at', created_at,
+    'updated_at', updated_at, 'cell_count', cell_count, 'metadata', json(metadata))
+FROM ({rows})
+ORDER BY updated_at DESC, id
+"""
 
 
-def notebook_rows(path: str, limit: int | None) -> list[tuple[Any, ...]] | None:
-    """Return the rows of the statement `list`, or None when this is no plain case."""
+def notebook_records(path: str, limit: int | None) -> list[str] | None:
+    """Return the records of the statement `list`, each as JSON; None is no plain case."""
     try:
         connection = sqlite3.connect(
             f"file:{_quoted(path)}?mode=ro", uri=True, timeout=_BUSY_SECONDS
@@ -29,8 +32,9 @@ def notebook_rows(path: str, limit: int | None) -> list[tuple[Any, ...]] | None:
         try:
             if not _is_plain(connection):
                 return None
-            values = {"updated_at": _AFTER_ALL, "id": "", "limit": -1 if limit is None else limit}
-            return connection.execute(_statement(), values).fetchall()
+            values = {"updated_at": _FROM_NEWEST, "id": "", "limit": -1 if limit is None else limit}
+            found = connection.execute(_RECORDS.format(rows=_statement()), values)
+            return [record for (record,) in found]
         finally:
             connection.close()
     except (sqlite3.Error, OSError):
