@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,16 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
         self.handlers.extend(url_handlers())
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
+        # Without a terminal Jupyter leaves Ctrl-C to Python, which stops no extension:
+        # runs and rows would be lost, and the database's threads would hang the exit.
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupted)
         await self.parts.start()
+
+    def _interrupted(self, *_: object) -> None:
+        assert self.serverapp is not None
+        self.serverapp.stop(from_signal=True)
 
     def current_activity(self) -> dict[str, int] | None:
         """Tell Jupyter what is going on, so that it does not stop as idle."""
@@ -53,3 +64,5 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
     async def stop_extension(self) -> None:
         """Cancel runs, write what was recorded, close the database; never hangs."""
         await self.parts.close()
+        if signal.getsignal(signal.SIGINT) == self._interrupted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

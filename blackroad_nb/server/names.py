@@ -38,12 +38,16 @@ class Names:
         name = getattr(user, "username", None) or (user if isinstance(user, str) else None)
         if name is None:
             return self.owner
+        source = self.source(handler.settings.get("identity_provider"))
+        # The names that Jupyter's own providers give are drawn at random.
+        return (self.owner[0] if source == "token" else name), source
+
+    def source(self, provider: Any) -> str:
+        """Say where the names of signed-in users come from."""
         if self._prefix:
-            return name, "hub"
-        provider = handler.settings.get("identity_provider")
-        if type(provider) in (IdentityProvider, PasswordIdentityProvider):
-            return self.owner[0], "token"  # their names are drawn at random
-        return name, "identity"
+            return "hub"
+        own = type(provider) in (IdentityProvider, PasswordIdentityProvider)
+        return "token" if own else "identity"
 
 
 def _os_user() -> str:

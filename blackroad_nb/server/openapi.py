@@ -65,7 +65,7 @@ def operations(handler: type) -> dict[str, Operation]:
 
 def path_pattern(path: str) -> str:
     """Turn a path template into the regular expression that Tornado routes by."""
-    return _PATH_PARAMETER.sub(r"(?P<\1>[^/]+)", path)
+    return _PATH_PARAMETER.sub("([^/]+)", path)
 
 
 def _path_item(path: str, handler: type) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def closed(required: tuple[str, ...], **properties: Schema) -> dict[str, Any]:
     }
 
 
+def _whole(**properties: Schema) -> dict[str, Any]:
+    """A closed object whose fields are all there."""
+    return closed(tuple(properties), **properties)
+
+
 def _or_null(kind: str, **more: Any) -> Schema:
     return {"type": [kind, "null"], **more}
 
@@ -99,7 +104,7 @@ NEW_RUN = {
             "type": "number",
             "minimum": 0,
             "maximum": 366 * _DAY_SECONDS,
-            "description": "Per cell; 0 for none. Else the cell's own, else the server's default.",
+            "description": "Per cell; 0 for none. Else the cell's own, else 60.",
         },
         parameters={"type": "object", "default": {}},
         resume={"type": "boolean", "default": False},
@@ -126,8 +131,7 @@ TEMPLATE_COPY = closed(("path",), path=NOTEBOOK_PATH, name={**WORD, "pattern": r
 
 # answers ---------------------------------------------------------------------------
 _STATUSES = [status.value for status in Status]
-_CELL = closed(
-    ("index", "status"),
+_CELL = _whole(
     index=COUNT,
     cell_id=_or_null("string"),
     status={"type": "string", "enum": _STATUSES},
@@ -152,48 +156,46 @@ COMPONENTS: dict[str, Schema] = {
         content={"type": "object", "description": "The notebook itself, when asked for."},
     ),
     "NotebookPage": _page("Notebook"),
-    "Run": {
-        "type": "object",
-        "required": ["id", "notebook_id", "status", "requested", "path", "kernel", "cells"],
-        "properties": {
-            "id": TEXT,
-            "notebook_id": TEXT,
-            "status": {"type": "string", "enum": [status.value for status in RunStatus]},
-            "requested": {"type": "object"},
-            "path": TEXT,
-            "kernel": TEXT,
-            "user": _or_null("string"),
-            "kernel_id": _or_null("string"),
-            "artefact": _or_null("string", description="The file that was written."),
-            "cells": {"type": "array", "items": _CELL},
-            "message": _or_null("string", description="What to know of how it ended."),
-            "started_at": _or_null("string", format="date-time"),
-            "finished_at": _or_null("string", format="date-time"),
-        },
-    },
+    "Run": _whole(
+        id=TEXT,
+        notebook_id=TEXT,
+        status={"type": "string", "enum": [status.value for status in RunStatus]},
+        requested={"type": "object"},
+        path=TEXT,
+        kernel=TEXT,
+        user=_or_null("string"),
+        kernel_id=_or_null("string"),
+        artefact=_or_null("string", description="The file that was written."),
+        cells={"type": "array", "items": _CELL},
+        message=_or_null("string", description="What to know of how it ended."),
+        started_at=_or_null("string", format="date-time"),
+        finished_at=_or_null("string", format="date-time"),
+        owner=_or_null("string"),
+    ),
     "RunList": closed(("items",), items={"type": "array", "items": refer("Run")}),
-    "Execution": {
-        "type": "object",
-        "required": ["id", "status", "source", "started_at"],
-        "properties": {
-            "id": TEXT,
-            "status": {"type": "string", "enum": _STATUSES},
-            "source": TEXT,
-            "started_at": TIME,
-            "finished_at": _or_null("string", format="date-time"),
-            "duration_ms": _or_null("integer"),
-            "notebook_id": _or_null("string"),
-            "path": _or_null("string"),
-            "cell_index": _or_null("integer"),
-            "cell_id": _or_null("string"),
-            "execution_count": _or_null("integer"),
-            "error": _or_null("string"),
-            "origin": {"type": "string", "enum": ["interactive", "run"]},
-            "run_id": _or_null("string"),
-            "user": _or_null("string"),
-            "seq": _or_null("integer"),
-        },
-    },
+    "Execution": _whole(
+        seq=_or_null("integer"),
+        id=TEXT,
+        notebook_id=_or_null("string"),
+        path=_or_null("string"),
+        cell_index=_or_null("integer"),
+        cell_id=_or_null("string"),
+        execution_count=_or_null("integer"),
+        status={"type": "string", "enum": _STATUSES},
+        source=TEXT,
+        output={"type": ["array", "null"], "items": {"type": "object"}},
+        error=_or_null("string"),
+        started_at=TIME,
+        finished_at=_or_null("string", format="date-time"),
+        duration_ms=_or_null("integer"),
+        queued_at=_or_null("string", format="date-time"),
+        origin={"type": "string", "enum": ["interactive", "run"]},
+        run_id=_or_null("string"),
+        kernel_id=_or_null("string"),
+        user=_or_null("string"),
+        user_source=_or_null("string"),
+        server=_or_null("string"),
+    ),
     "HistoryPage": _page("Execution"),
     "Deleted": closed(("deleted",), deleted=COUNT),
     "ExportFormat": closed(
@@ -205,24 +207,22 @@ COMPONENTS: dict[str, Schema] = {
         reason=_or_null("string", description="Why it is not available, and what it needs."),
     ),
     "ExportFormatList": closed(("items",), items={"type": "array", "items": refer("ExportFormat")}),
-    "Kernel": {
-        "type": "object",
-        "required": ["name", "language", "display_name", "argv", "registered"],
-        "properties": {
-            "name": TEXT,
-            "language": TEXT,
-            "display_name": TEXT,
-            "argv": {"type": "array", "items": TEXT},
-            "registered": {"type": "boolean", "description": "Through this API or the CLI."},
-        },
-    },
+    "Kernel": closed(
+        ("name", "language", "display_name", "argv", "registered"),
+        name=TEXT,
+        language=TEXT,
+        display_name=TEXT,
+        argv={"type": "array", "items": TEXT},
+        registered={"type": "boolean", "description": "Through this API or the CLI."},
+        problem=_or_null("string", description="Why it may not be what it was."),
+    ),
     "KernelList": closed(("items",), items={"type": "array", "items": refer("Kernel")}),
-    "KernelCheck": {"type": "object"},
+    "KernelCheck": _whole(name=TEXT, language=TEXT, source=TEXT, status=TEXT, duration_ms=COUNT),
     "Template": closed(("name", "title", "description"), name=TEXT, title=TEXT, description=TEXT),
     "TemplateList": closed(("items",), items={"type": "array", "items": refer("Template")}),
     "UsageTotal": closed(
         ("key", "executions", "duration_ms"),
-        key=_or_null("string", description="The user, notebook id or day (UTC)."),
+        key=_or_null("string", description="The user, the notebook's path or the day (UTC)."),
         executions=COUNT,
         duration_ms=COUNT,
     ),

@@ -10,7 +10,6 @@ from typing import Any
 from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, validate
 
 from blackroad_nb.config import database_path
-from blackroad_nb.core.run import DEFAULT_TIMEOUT_SECONDS
 from blackroad_nb.ports import CellLimits
 
 
@@ -59,11 +58,6 @@ class SettingsTraits(HasTraits):
         help="""Load what headless runs and exports need in the background once the first
         kernel has started, so that the first of them need not wait for it.""",
     ).tag(config=True)
-    cell_timeout_seconds = Float(
-        DEFAULT_TIMEOUT_SECONDS,
-        help="""How long a cell of a headless run may take when neither the call nor the
-        cell's metadata says otherwise. 0: no limit.""",
-    ).tag(config=True)
     cell_grace_seconds = Float(
         5.0,
         help="""How long a cell that was interrupted at its time-out may take to stop
@@ -78,7 +72,7 @@ class SettingsTraits(HasTraits):
         config=True
     )
 
-    @validate("warm_kernels", "cell_timeout_seconds", "cell_grace_seconds")
+    @validate("warm_kernels", "cell_grace_seconds")
     def _not_negative(self, proposal: Any) -> Any:
         if proposal["value"] < 0:
             raise TraitError(f"{proposal['trait'].name} must not be negative.")
@@ -99,7 +93,6 @@ class SettingsTraits(HasTraits):
             warm_kernels=self.warm_kernels,
             warm_imports=self.warm_imports,
             cell_limits=CellLimits(
-                timeout_seconds=self.cell_timeout_seconds or None,
                 grace_seconds=self.cell_grace_seconds,
                 output_bytes=self.cell_output_bytes,
             ),

@@ -18,7 +18,7 @@ from blackroad_nb.errors import NotebookExists, StoreError
 from blackroad_nb.managers.notebooks import NotebookManager
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.templates import TemplateManager
-from blackroad_nb.ports import KernelRunner, Store
+from blackroad_nb.ports import Store
 from blackroad_nb.server.health import health_record
 from blackroad_nb.server.names import Names
 from blackroad_nb.server.opening import OpeningStore
@@ -26,6 +26,7 @@ from blackroad_nb.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from blackroad_nb.adapters.exports import NbconvertExporter
+    from blackroad_nb.adapters.kernels import ServerKernelRunner
     from blackroad_nb.managers.exporting import ExportManager
     from blackroad_nb.managers.history import HistoryManager
     from blackroad_nb.managers.kernels import KernelRegistry
@@ -62,6 +63,7 @@ class Parts:
         self.names = Names(os.environ)
         self.faults: dict[str, str] = {}
         self._stamping: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def _open_store(self) -> Store:
         from blackroad_nb.adapters.sqlite.store import SqliteStore
@@ -100,11 +102,12 @@ class Parts:
         return ExportManager(self.store, self.files, self.exporter)
 
     @cached_property
-    def runner(self) -> KernelRunner:
+    def runner(self) -> ServerKernelRunner:
         from blackroad_nb.adapters.kernels import ServerKernelRunner
 
         app = self.serverapp
-        return ServerKernelRunner(app.kernel_manager, app.session_manager, self.root)
+        warm = self.settings.warm_kernels
+        return ServerKernelRunner(app.kernel_manager, app.session_manager, self.root, warm)
 
     @cached_property
     def kernels(self) -> KernelRegistry:
@@ -119,7 +122,7 @@ class Parts:
 
         settings = RunSettings(
             server=self.names.server(self.serverapp.port),
-            user_source=self.names.owner[1],
+            user_source=self.names.source(self.serverapp.identity_provider),
             cell_limits=self.settings.cell_limits,
             max_active=self.settings.max_active_runs,
         )
@@ -172,7 +175,8 @@ class Parts:
 
     @property
     def warm_kernels(self) -> int:
-        return 0
+        """How many kernels wait for a run."""
+        return self.runner.warm if "runner" in self.__dict__ else 0
 
     @property
     def active_runs(self) -> int:
@@ -217,11 +221,21 @@ class Parts:
                 self.note_activity()
 
     async def close(self) -> None:
-        """End runs, write what was recorded and close the store, each within a bound."""
+        """End runs, write what was recorded and close the store, each within a bound.
+
+        A second call waits for the first.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="blackroad-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._stamping is not None:
             self._stamping.cancel()
         if "running" in self.__dict__:
             await _bounded("The headless runs", self.running.close())
+        elif "runner" in self.__dict__:
+            await _bounded("The kernels", self.runner.close())
         await _bounded("The recorder", self.recorder.stop())
         if "exporter" in self.__dict__:
             self.exporter.close()

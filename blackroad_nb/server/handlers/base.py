@@ -81,6 +81,13 @@ class BlackRoadHandler(APIHandler):
         """Close the connection, so that a part is not taken for the whole."""
         self.request.connection.close()  # type: ignore[union-attr]
 
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer a fault; Tornado would end an answer that has begun as if it were whole."""
+        if self._headers_written:
+            self.hang_up()
+        else:
+            super().send_error(status_code, **kwargs)
+
     def location(self, *parts: str) -> str:
         """Return the URL path of something under /blackroad."""
         return str(url_path_join(self.base_url, "blackroad", *parts))

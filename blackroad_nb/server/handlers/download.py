@@ -22,7 +22,7 @@ MEDIA_TYPES = {
     ".ipynb": "application/x-ipynb+json",
     ".py": "text/x-python",
 }
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f"\\/:*?<>|]')
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f"\\/:*?<>|;]')
 
 
 def disposition(filename: str) -> str:

@@ -37,7 +37,7 @@ _FORMATS = {
 _FORMAT = Parameter(
     "format",
     {"type": "string", "enum": ["json", *_FORMATS], "default": "json"},
-    "json is one page; the others hold everything that matches.",
+    "json is one page; the others hold all that matches, or the newest `limit`.",
 )
 _FILTERS = (
     Parameter(
@@ -75,10 +75,12 @@ class History(Download):
                     media_types=tuple(_FORMATS.values()),
                 )
             },
+            refusals=(404,),
         )
     )
     async def get(self, asked: Asked) -> None:
         query = history_query(asked.query)
+        most = asked.query.get("limit")
         history = self.parts.history
         match asked.query.get("format", "json"):
             case "json":
@@ -86,11 +88,11 @@ class History(Download):
                 items = [execution_record(execution) for execution in page.items]
                 self.answer({"items": items, "next_cursor": page.next_cursor})
             case "ipynb":
-                self.send_file("history.ipynb", await history.as_notebook(query))
+                self.send_file("history.ipynb", await history.as_notebook(query, most))
             case "script":
-                self.send_file("history.py", (await history.as_script(query)).encode())
+                self.send_file("history.py", (await history.as_script(query, most)).encode())
             case name:
-                lines = _lines(history.stream(query), _WRITERS[name])
+                lines = _lines(history.stream(query), _WRITERS[name], most)
                 head = _csv_line(csv_header()) if name == "csv" else ""
                 await self.stream_file(f"history.{name}", head, lines)
 
@@ -105,6 +107,7 @@ class History(Download):
                 OF_NOTEBOOK,
             ),
             answers={200: Answer("How many went", refer("Deleted"))},
+            refusals=(404,),
         )
     )
     async def delete(self, asked: Asked) -> None:
@@ -138,7 +141,11 @@ _WRITERS: dict[str, Callable[[Execution], str]] = {
 
 
 async def _lines(
-    executions: AsyncIterator[Execution], write: Callable[[Execution], str]
+    executions: AsyncIterator[Execution], write: Callable[[Execution], str], most: int | None
 ) -> AsyncIterator[str]:
+    count = 0
     async for execution in executions:
         yield write(execution)
+        count += 1
+        if count == most:
+            return
