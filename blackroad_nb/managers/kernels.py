@@ -101,18 +101,14 @@ class KernelRegistry:
             argv=tuple(argv),
             created_at=self._clock(),
         )
-        await self._add_row(kernel)
+        await self._specs.install(kernel, env or {})  # the folder is the claim on the name
         try:
-            await self._specs.install(kernel, env or {})
-        except BaseException:
-            await self._store.delete_kernel(kernel.name)
-            raise
-        if check:
-            try:
+            if check:
                 await self._check(kernel.name, language, timeout_seconds)
-            except BaseException:  # also a cancelled request leaves nothing behind
-                await self._take_back(kernel.name)
-                raise
+            await self._add_row(kernel)
+        except BaseException:  # also a cancelled request leaves nothing behind
+            await asyncio.shield(self._specs.remove(kernel.name))
+            raise
         return KernelInfo(kernel.name, language, display_name, kernel.argv, registered=True)
 
     async def check(self, name: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
@@ -150,19 +146,12 @@ class KernelRegistry:
             await self._store.delete_kernel(name)
 
     async def _add_row(self, kernel: RegisteredKernel) -> None:
-        """The row is the claim on the name; one whose kernelspec is gone gives way."""
+        """A row of this name has lost its kernelspec, for ours could be installed."""
         try:
             await self._store.add_kernel(kernel)
         except KernelExists:
-            if any(spec.name == kernel.name for spec in await self._specs.list()):
-                raise
             await self._store.delete_kernel(kernel.name)
             await self._store.add_kernel(kernel)
-
-    async def _take_back(self, name: str) -> None:
-        await asyncio.shield(
-            asyncio.gather(self._specs.remove(name), self._store.delete_kernel(name))
-        )
 
     async def _check(self, name: str, language: str, timeout_seconds: float) -> dict[str, Any]:
         begun = monotonic()
