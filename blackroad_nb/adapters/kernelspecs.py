@@ -12,10 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blackroad_nb.core.kernel import NAME, KernelInfo, RegisteredKernel
 from blackroad_nb.errors import Conflict, InvalidInput, KernelExists, KernelNotFound
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpecManager
 
 MARK = "blackroad_nb"  # in a kernelspec's metadata: the folder is ours
 NATIVE = "python3"  # ipykernel's own, which needs no folder
@@ -53,22 +56,24 @@ def _list() -> tuple[KernelInfo, ...]:
 
     manager = KernelSpecManager()
     folders = dict(_folders(manager.kernel_dirs))
-    found = []
-    for name in sorted({*folders, NATIVE}):
-        try:
-            spec = manager.get_kernel_spec(name)
-            found.append(
-                KernelInfo(
-                    name=name,
-                    language=spec.language,
-                    display_name=spec.display_name or name,
-                    argv=tuple(spec.argv),
-                    registered=MARK in spec.metadata,
-                )
-            )
-        except Exception:  # noqa: S112  somebody's broken folder is not our fault
-            continue
-    return tuple(found)
+    found = (_info(manager, name) for name in sorted({*folders, NATIVE}))
+    return tuple(info for info in found if info is not None)
+
+
+def _info(manager: KernelSpecManager, name: str) -> KernelInfo | None:
+    try:
+        spec = manager.get_kernel_spec(name)
+    except Exception:  # somebody's broken folder fails in many ways, and is no kernel
+        return None
+    if not all(isinstance(word, str) for word in spec.argv):
+        return None
+    return KernelInfo(
+        name=name,
+        language=spec.language,
+        display_name=spec.display_name or name,
+        argv=tuple(spec.argv),
+        registered=MARK in spec.metadata,
+    )
 
 
 def _folders(places: list[str]) -> Iterator[tuple[str, Path]]:
