@@ -81,12 +81,14 @@ def timeout_limit(value: object, what: str) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    seconds = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            seconds = float(value)
+        except OverflowError:
+            return None
+    if math.isnan(seconds):
         raise InvalidInput(f"{what} must be a number of seconds, not {value!r}.")
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
     return seconds if 0 < seconds < math.inf else None
 
 
