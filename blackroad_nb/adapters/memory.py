@@ -325,11 +325,7 @@ class MemoryNotebookFiles:
         return real
 
     async def create(self, path: Path, document: Document) -> None:
-        if path in self.files:
-            raise FileExists(
-                f"{str(path)!r} exists already; choose another path or adopt the file."
-            )
-        self.files[path] = serialize_document(document)
+        await self.write_new(path, serialize_document(document))
 
     async def read(self, path: Path) -> NotebookFile:
         if path not in self.files:
@@ -358,6 +354,13 @@ class MemoryNotebookFiles:
     async def write_new(self, path: Path, content: bytes) -> None:
         if path in self.files:
             raise FileExists(f"{str(path)!r} exists already; choose another path.")
+        self.files[path] = content
+
+    async def write_new(self, path: Path, content: bytes) -> None:
+        if path in self.files:
+            raise FileExists(
+                f"{str(path)!r} exists already; choose another path or adopt the file."
+            )
         self.files[path] = content
 
     async def delete(self, path: Path) -> None:

@@ -14,6 +14,7 @@ from blackroad_nb.errors import InvalidInput
 DEFAULT_LIMIT = 50
 MOST = 1000
 MOST_TERMS = 50  # words and phrases in one search
+SHORTEST_PREFIX = 2  # letters; a single one would match nearly every row
 
 T = TypeVar("T")
 
@@ -23,8 +24,8 @@ class HistoryQuery:
     """Filters are joined by AND; times are half-open `[since, until)` of the start.
 
     Attributes:
-        text: words to find in source and error; every word must occur, a word may
-            end in `*`, and "quoted words" must stand together.
+        text: words to find in source and error; every word must occur, a word of at
+            least two letters may end in `*`, and "quoted words" must stand together.
         cursor: where the previous page ended, as it said; None is the newest.
         limit: rows a page, 1 to 1000.
     """
@@ -90,7 +91,7 @@ def search_terms(text: str) -> tuple[Term, ...]:
     Operators and punctuation only separate words; a trailing `*` makes a prefix.
 
     Raises:
-        InvalidInput: the text holds no word, or too many.
+        InvalidInput: the text holds no word or too many, or too short a prefix.
     """
     terms: list[Term] = []
     for position, part in enumerate(text.split('"')):
@@ -100,6 +101,9 @@ def search_terms(text: str) -> tuple[Term, ...]:
                 terms.append(Term(words, phrase.rstrip().endswith("*")))
     if not terms:
         raise InvalidInput("The search text holds no word; give at least one letter or digit.")
+    for term in terms:
+        if term.prefix and len(term.words[-1]) < SHORTEST_PREFIX:
+            raise InvalidInput(f"Give at least two letters before the '*': {term.words[-1]!r}.")
     if len(terms) > MOST_TERMS:
         raise InvalidInput(f"The search text has {len(terms)} words; {MOST_TERMS} is the most.")
     return tuple(terms)
@@ -112,7 +116,7 @@ def fts_expression(text: str) -> str:
     Source: https://www.sqlite.org/fts5.html section 3.
 
     Raises:
-        InvalidInput: the text holds no word, or too many.
+        InvalidInput: the text holds no word or too many, or too short a prefix.
     """
     return " AND ".join(
         f'"{" ".join(term.words)}"' + (" *" if term.prefix else "") for term in search_terms(text)

@@ -146,7 +146,7 @@ def usage(query: UsageQuery) -> Read[UsageTotal]:
         values["user"] = rows.text(query.user)
     filters = "" if query.user is None else sql["by_user"]
     text = sql["total"].format(key=_GROUPS[query.by], filters=filters)
-    return Read(text, values, rows.usage_of_row)
+    return Read(text, values, rows.usage_total_of)
 
 
 def get_run(run_id: str) -> Read[Run]:

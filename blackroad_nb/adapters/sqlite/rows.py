@@ -12,7 +12,7 @@ from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import CellResult, Run, RunStatus
-from blackroad_nb.core.usage import UsageEvent, UsageTotal
+from blackroad_nb.core.usage import UsageTotal, usage_of
 
 Values = dict[str, Any]
 Row = tuple[Any, ...]
@@ -83,7 +83,7 @@ def notebook_of(row: Row) -> Notebook:
 
 
 def execution_values(execution: Execution, process: str) -> Values:
-    pending = execution.status is Status.PENDING
+    event = usage_of(execution)
     return {
         "id": execution.id,
         "notebook_id": execution.notebook_id,
@@ -105,7 +105,8 @@ def execution_values(execution: Execution, process: str) -> Values:
         "user_source": execution.user_source,
         "server": execution.server,
         "queued_at": optional_moment_text(execution.queued_at),
-        "process": process if pending else None,
+        "process": process if execution.status is Status.PENDING else None,
+        "trust": event.trust.value if event else None,
     }
 
 
@@ -124,19 +125,7 @@ def execution_of(row: Row) -> Execution:
     )
 
 
-def usage_values(event: UsageEvent) -> Values:
-    return {
-        "id": event.id,
-        "occurred_at": moment_text(event.occurred_at),
-        "subject": optional_text(event.subject),
-        "path": optional_text(event.path),
-        "executions": event.executions,
-        "duration_ms": _optional_whole(event.duration_ms) or 0,
-        "trust": event.trust.value,
-    }
-
-
-def usage_of_row(row: Row) -> UsageTotal:
+def usage_total_of(row: Row) -> UsageTotal:
     return UsageTotal(*row)
 
 

@@ -129,8 +129,6 @@ class SqliteStore:
                 if write.values:
                     await connection.executemany(write.sql, write.values)
             cursor = await connection.executemany(plan.executions.sql, plan.executions.values)
-            if plan.usage.values:
-                await connection.executemany(plan.usage.sql, plan.usage.values)
             return cursor.rowcount
 
         return int(await self._database.write(unit))

@@ -13,7 +13,6 @@ from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, name_for
-from blackroad_nb.core.usage import usage_of
 
 LEFT_BEHIND = "The process that watched this execution ended before it did."
 RUN_LEFT_BEHIND = "The process that carried out this run ended before it did."
@@ -33,7 +32,6 @@ class Recording:
 
     notebooks: tuple[Write, ...]
     executions: Write
-    usage: Write
 
 
 def recording(executions: Sequence[Execution], process: str) -> Recording:
@@ -59,18 +57,12 @@ def recording(executions: Sequence[Execution], process: str) -> Recording:
         for path, at in found.items()
     ]
     touched = [{"id": key, "at": at} for key, at in known.items()]
-    used = [
-        {**rows.usage_values(event), "notebook_id": execution.notebook_id}
-        for execution in executions
-        if (event := usage_of(execution))
-    ]
     return Recording(
         notebooks=(Write(notebooks["register"], registered), Write(notebooks["touch"], touched)),
         executions=Write(
             statements("executions")["record"],
             [rows.execution_values(execution, process) for execution in executions],
         ),
-        usage=Write(statements("usage")["insert"], used),
     )
 
 
@@ -104,7 +96,6 @@ def _close_rows(connection: sqlite3.Connection, process: str) -> None:
     pending = read.all(connection.execute(read.sql, read.values).fetchall())
     killed = [replace(e, status=Status.KILLED, error=e.error or LEFT_BEHIND) for e in pending]
     plan = recording(killed, process)
-    for write in (plan.executions, plan.usage):
-        connection.executemany(write.sql, write.values)
+    connection.executemany(plan.executions.sql, plan.executions.values)
     values = {"process": process, "message": RUN_LEFT_BEHIND}
     connection.execute(statements("runs")["close_open"], values)

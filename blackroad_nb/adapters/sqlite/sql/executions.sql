@@ -3,12 +3,13 @@
 -- name: record
 -- A stored row stays as it is, unless it is pending and this one is final.
 -- A notebook_id that is gone becomes NULL: the fact outlives the registry row.
+-- What was deleted after it had been counted stays deleted.
 INSERT INTO executions (
     id, notebook_id, cell_index, source, output, status, started_at, finished_at, duration_ms,
     path, cell_id, execution_count, error, origin, run_id, kernel_id, user, user_source, server,
-    queued_at, process
+    queued_at, process, trust
 )
-VALUES (
+SELECT
     :id,
     CASE WHEN :notebook_id IS NULL
         THEN (SELECT id FROM notebooks WHERE path = :path)
@@ -16,8 +17,8 @@ VALUES (
     END,
     :cell_index, :source, :output, :status, :started_at, :finished_at, :duration_ms,
     :path, :cell_id, :execution_count, :error, :origin, :run_id, :kernel_id, :user, :user_source,
-    :server, :queued_at, :process
-)
+    :server, :queued_at, :process, :trust
+WHERE NOT EXISTS (SELECT 1 FROM executions_deleted WHERE id = :id)
 ON CONFLICT (id) DO UPDATE SET
     notebook_id = coalesce(excluded.notebook_id, notebook_id),
     cell_index = coalesce(excluded.cell_index, cell_index),
@@ -38,7 +39,8 @@ ON CONFLICT (id) DO UPDATE SET
     user_source = coalesce(excluded.user_source, user_source),
     server = coalesce(excluded.server, server),
     queued_at = coalesce(excluded.queued_at, queued_at),
-    process = NULL
+    process = NULL,
+    trust = excluded.trust
 WHERE executions.status = 'pending' AND excluded.status <> 'pending'
 
 -- name: columns

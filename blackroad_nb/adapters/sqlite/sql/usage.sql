@@ -1,15 +1,5 @@
 -- Statements on the meter. A statement runs from its name line to the next.
 
--- name: insert
--- An execution counts once, also when its history was deleted and comes again.
-INSERT INTO usage_events (id, occurred_at, subject, path, executions, duration_ms, trust)
-VALUES (
-    :id, :occurred_at, :subject,
-    coalesce(:path, (SELECT path FROM notebooks WHERE id = :notebook_id)),
-    :executions, :duration_ms, :trust
-)
-ON CONFLICT (id) DO NOTHING
-
 -- name: total
 -- Whole days come from their sums; what is left of the first and last day, from events.
 SELECT nullif({key}, '') AS key, sum(executions), sum(duration_ms)

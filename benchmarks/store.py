@@ -1,0 +1,253 @@
+"""The store by itself: how fast rows become durable, how fast they are found again.
+
+    python benchmarks/store.py [--rows N] [--recorded N] [--rounds N] [--database FILE]
+
+Recording is compared, in alternating rounds on the same disk and at the same
+durability (WAL, synchronous FULL), with aiosqlite committing row by row: into the
+same schema, and into one plain table without an index. Searching is measured over
+N rows of code with the uneven vocabulary that real code has. Prints two Markdown
+tables; ratios are medians of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import aiosqlite
+
+from blackroad_nb.adapters.sqlite import rows
+from blackroad_nb.adapters.sqlite.connection import connect
+from blackroad_nb.adapters.sqlite.opening import prepare
+from blackroad_nb.adapters.sqlite.statements import statements
+from blackroad_nb.adapters.sqlite.store import SqliteStore
+from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.usage import UsageQuery
+
+T = TypeVar("T")
+
+BATCH = 100  # what the recorder commits together when it is busy
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOTEBOOKS = 500
+USERS = 25
+WORDS = 30_000
+PLAIN = """CREATE TABLE executions (
+    seq INTEGER PRIMARY KEY, id TEXT, notebook_id TEXT, cell_index INTEGER, source TEXT,
+    output TEXT, status TEXT, started_at TEXT, finished_at TEXT, duration_ms INTEGER, path TEXT,
+    cell_id TEXT, execution_count INTEGER, error TEXT, origin TEXT, run_id TEXT, kernel_id TEXT,
+    user TEXT, user_source TEXT, server TEXT, queued_at TEXT, process TEXT)"""
+PLAIN_INSERT = """INSERT INTO executions VALUES (NULL, :id, :notebook_id, :cell_index, :source,
+    :output, :status, :started_at, :finished_at, :duration_ms, :path, :cell_id, :execution_count,
+    :error, :origin, :run_id, :kernel_id, :user, :user_source, :server, :queued_at, :process)"""
+
+
+def made_up(count: int, seed: int = 1) -> Iterator[Execution]:
+    """Yield executions of a busy year: a few notebooks and words make up most of it."""
+    chance = random.Random(seed)
+    words = [f"{chance.choice('abcdefghijklmnoprstw')}{_syllables(chance)}" for _ in range(WORDS)]
+    weights = list(accumulate(1 / (rank + 1) for rank in range(WORDS)))
+    for number in range(count):
+        picked = chance.choices(words, cum_weights=weights, k=18)
+        lines = ["{} = {}.{}({}, {})  # {}".format(*picked[n : n + 6]) for n in (0, 6, 12)]
+        failed = chance.random() < 0.05
+        started = START + timedelta(days=365) * (number / count)
+        # Somebody works on one notebook for a while, mostly on one of a favoured few.
+        if number % 40 == 0:
+            notebook = min(int(chance.paretovariate(0.7)), NOTEBOOKS)
+        yield Execution(
+            id=str(UUID(int=chance.getrandbits(128), version=4)),
+            status=Status.ERROR if failed else Status.SUCCESS,
+            source="import numpy as np\n" + "\n".join(lines),
+            started_at=started,
+            finished_at=started + timedelta(milliseconds=42),
+            duration_ms=42,
+            path=f"/data/notebook-{notebook}.ipynb",
+            cell_id=f"{chance.getrandbits(32):08x}",
+            execution_count=number % 200,
+            error=f"KeyError: '{words[number % WORDS]}'\nTraceback\n  {lines[0]}"
+            if failed
+            else None,
+            kernel_id="8a6c2c1e-55a1-4c3e-9f6b-0b6b9d0f2f11",
+            user=f"user-{notebook % USERS}",
+            user_source="hub",
+            server="bench",
+        )
+
+
+def _syllables(chance: random.Random) -> str:
+    return "".join(chance.choice("aeiou") + chance.choice("lmnrst") for _ in range(3))
+
+
+async def through_record(path: Path, executions: list[Execution]) -> float:
+    """Return rows a second of the store, in the recorder's batches."""
+    store = await SqliteStore.open(path)
+    try:
+        begun = time.perf_counter()
+        for start in range(0, len(executions), BATCH):
+            await store.record(executions[start : start + BATCH])
+        return len(executions) / (time.perf_counter() - begun)
+    finally:
+        await store.close()
+
+
+async def row_by_row(path: Path, sql: str, executions: list[Execution]) -> float:
+    """Return rows a second of aiosqlite with a commit after each row."""
+    values = [rows.execution_values(execution, "bench") for execution in executions]
+    async with aiosqlite.connect(path) as connection:
+        await connection.execute("PRAGMA synchronous = FULL")
+        begun = time.perf_counter()
+        for row in values:
+            await connection.execute(sql, row)
+            await connection.commit()
+        return len(values) / (time.perf_counter() - begun)
+
+
+async def recording(folder: Path, count: int, rounds: int) -> None:
+    """Print how many rows a second become durable, against a commit for each."""
+    measured: dict[str, list[float]] = {"record": [], "schema": [], "plain": []}
+    for number in range(rounds):
+        executions = list(made_up(count, seed=number))
+        few = executions[: max(count // 10, 200)]  # row by row is slow, and its rate is steady
+        measured["record"].append(await through_record(folder / f"record-{number}", executions))
+        prepare(folder / f"schema-{number}")
+        sql = statements("executions")["record"]
+        measured["schema"].append(await row_by_row(folder / f"schema-{number}", sql, few))
+        with closing(connect(folder / f"plain-{number}", "rwc")) as plain:
+            plain.execute("PRAGMA journal_mode = WAL")
+            plain.execute(PLAIN)
+        measured["plain"].append(await row_by_row(folder / f"plain-{number}", PLAIN_INSERT, few))
+    print("| durable rows a second | rows/s | record() is faster by |")
+    print("|---|---|---|")
+    names = {
+        "record": f"`record()`, batches of {BATCH}, indexed, metered and searchable",
+        "schema": "aiosqlite, commit per row, same schema",
+        "plain": "aiosqlite, commit per row, one plain table",
+    }
+    for key, name in names.items():
+        ratio = statistics.median(
+            ours / theirs for ours, theirs in zip(measured["record"], measured[key], strict=True)
+        )
+        print(f"| {name} | {statistics.median(measured[key]):,.0f} | {ratio:.1f}x |")
+
+
+async def fill(path: Path, count: int) -> float:
+    """Record `count` rows, unless they are there; returns rows a second."""
+    store = await SqliteStore.open(path)
+    try:
+        if (await store.history(HistoryQuery(limit=1))).items:
+            return 0.0
+        begun = time.perf_counter()
+        batch: list[Execution] = []
+        for execution in made_up(count):
+            batch.append(execution)
+            if len(batch) == 1000:
+                await store.record(batch)
+                batch.clear()
+        await store.record(batch)
+        return count / (time.perf_counter() - begun)
+    finally:
+        await store.close()
+
+
+async def timed(ask: Callable[[], Awaitable[object]], repeats: int) -> tuple[float, float]:
+    """Return the median and the 99th percentile in milliseconds."""
+    took = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        await ask()
+        took.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(took), statistics.quantiles(took, n=100)[98]
+
+
+async def searching(path: Path, repeats: int) -> None:
+    """Print how long questions take."""
+    store = await SqliteStore.open(path)
+    chance = random.Random(7)
+    sample = (await store.history(HistoryQuery(limit=1000))).items
+    ids = [execution.notebook_id for execution in sample]
+    users = [execution.user for execution in sample]
+    some = [execution.source.split()[-1] for execution in sample]
+
+    def ask(**filters: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+        return lambda: store.history(
+            HistoryQuery(**{name: value() for name, value in filters.items()})  # type: ignore[arg-type]
+        )
+
+    def one(values: Sequence[T]) -> Callable[[], T]:
+        return lambda: chance.choice(values)
+
+    def same(value: T) -> Callable[[], T]:
+        return lambda: value
+
+    def starts(length: int) -> Callable[[], str]:
+        return lambda: chance.choice(some)[:length] + "*"
+
+    numpy, march, april = same("numpy"), START + timedelta(days=59), START + timedelta(days=90)
+    autumn = START + timedelta(days=280, hours=7)
+    questions = {
+        "last 50 of a notebook": ask(notebook_id=one(ids)),
+        "last 50 of a user": ask(user=one(users)),
+        "last 50 errors of a notebook": ask(notebook_id=one(ids), status=same(Status.ERROR)),
+        "a word, rare to medium": ask(text=one(some)),
+        "a word in every row": ask(text=numpy),
+        "a phrase in every row": ask(text=same('"import numpy as"')),
+        "a word in every row, of a user": ask(text=numpy, user=one(users)),
+        "a word in every row, of nobody": ask(text=numpy, user=same("nobody")),
+        "a word in every row, in a notebook's errors": ask(
+            text=numpy, notebook_id=one(ids), status=same(Status.ERROR)
+        ),
+        "a word in every row, in March": ask(text=numpy, since=same(march), until=same(april)),
+        "two words, seldom together": ask(text=lambda: " ".join(chance.choices(some, k=2))),
+        "prefix of 2 letters": ask(text=starts(2)),
+        "prefix of 3 letters": ask(text=starts(3)),
+        "prefix of 4 letters": ask(text=starts(4)),
+        "prefix of a word in every row, `num*`": ask(text=same("num*")),
+        "no such word": ask(text=same("zzzzzz")),
+        "usage by user": lambda: store.usage(UsageQuery("user")),
+        "usage by day": lambda: store.usage(UsageQuery("day")),
+        "usage by notebook since autumn, not at midnight": lambda: store.usage(
+            UsageQuery("notebook", since=autumn)
+        ),
+    }
+    print("| question | p50 ms | p99 ms |")
+    print("|---|---|---|")
+    for name, question in questions.items():
+        middle, worst = await timed(question, repeats)
+        print(f"| {name} | {middle:.2f} | {worst:.2f} |", flush=True)
+    await store.close()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows to search in")
+    parser.add_argument("--recorded", type=int, default=20_000, help="rows a recording round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=300, help="times each question is asked")
+    parser.add_argument("--database", type=Path, help="keep the rows here, and use them again")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.rounds:
+            await recording(Path(folder), chosen.recorded, chosen.rounds)
+            print()
+        database = chosen.database or Path(folder) / "searched.db"
+        rate = await fill(database, chosen.rows)
+        if rate:
+            print(f"{chosen.rows:,} rows recorded at {rate:,.0f} rows/s, ", end="")
+        print(f"{database.stat().st_size / 2**20:,.0f} MiB\n")
+        await searching(database, chosen.repeats)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
