@@ -19,6 +19,8 @@ from blackroad_nb.core.history import (
     check_limit,
     check_query,
     folded,
+    place_after,
+    read_place,
     search_terms,
     words_of,
 )
@@ -97,15 +99,12 @@ class MemoryStore:
         ordered = sorted(self._notebooks.values(), key=lambda n: n.id)
         ordered.sort(key=lambda n: n.updated_at, reverse=True)
         if cursor is not None:
-            text, separator, after = cursor.partition("/")
-            if not separator:
-                raise InvalidInput(f"The cursor {cursor!r} is not one that a page gave.")
-            at = datetime.fromisoformat(text)
+            at, after = read_place(cursor)
             ordered = [n for n in ordered if (n.updated_at, after) < (at, n.id)]
         if limit is None or len(ordered) <= check_limit(limit):
             return Page(tuple(ordered), None)
         last = ordered[limit - 1]
-        return Page(tuple(ordered[:limit]), f"{last.updated_at.isoformat()}/{last.id}")
+        return Page(tuple(ordered[:limit]), place_after(last.updated_at, last.id))
 
     async def update_notebook(self, notebook: Notebook) -> None:
         stored = await self.get_notebook(notebook.id)
@@ -350,11 +349,6 @@ class MemoryNotebookFiles:
             )
         self.files[path] = content
         return digest(content)
-
-    async def write_new(self, path: Path, content: bytes) -> None:
-        if path in self.files:
-            raise FileExists(f"{str(path)!r} exists already; choose another path.")
-        self.files[path] = content
 
     async def write_new(self, path: Path, content: bytes) -> None:
         if path in self.files:

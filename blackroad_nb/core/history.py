@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from blackroad_nb.core.execution import Status
@@ -15,6 +16,9 @@ DEFAULT_LIMIT = 50
 MOST = 1000
 MOST_TERMS = 50  # words and phrases in one search
 SHORTEST_PREFIX = 2  # letters; a single one would match nearly every row
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACE = re.compile(r"(-?[0-9]{1,20})\.(.*)", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -55,6 +59,26 @@ class Term:
 
     words: tuple[str, ...]
     prefix: bool
+
+
+def place_after(moment: datetime, name: str) -> str:
+    """Return the cursor of a list ordered by time, then by name; safe within a URL."""
+    return f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{name}"
+
+
+def read_place(cursor: str) -> tuple[datetime, str]:
+    """Return what `place_after` wrote.
+
+    Raises:
+        InvalidInput: no page gave this cursor.
+    """
+    written = _PLACE.fullmatch(cursor)
+    try:
+        if written:
+            return _EPOCH + timedelta(microseconds=int(written[1])), written[2]
+    except OverflowError:
+        pass  # beyond the calendar, so no page gave it either
+    raise InvalidInput(f"The cursor {cursor!r} is not one that a page gave.")
 
 
 def check_limit(limit: int) -> int:

@@ -13,12 +13,18 @@ from typing import Generic, TypeVar
 from blackroad_nb.adapters.sqlite import rows
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import HistoryQuery, Page, check_query, fts_expression
+from blackroad_nb.core.history import (
+    HistoryQuery,
+    Page,
+    check_query,
+    fts_expression,
+    place_after,
+    read_place,
+)
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
 from blackroad_nb.core.usage import UsageQuery, UsageTotal, check_usage_query, day_windows
-from blackroad_nb.errors import InvalidInput
 
 T = TypeVar("T")
 
@@ -48,7 +54,10 @@ def find_notebook(path: str) -> Read[Notebook]:
 
 def list_notebooks(limit: int | None, cursor: str | None) -> Read[Notebook]:
     """Ask for one more than `limit`, so that `notebook_page` can tell whether more follow."""
-    updated_at, name = _notebook_cursor(cursor) if cursor else ("9", "")
+    updated_at, name = "9", ""  # before the newest
+    if cursor is not None:
+        moment, name = read_place(cursor)
+        updated_at = rows.moment_text(moment)
     most = -1 if limit is None else limit + 1
     values = {"updated_at": updated_at, "id": rows.text(name), "limit": most}
     return Read(statements("notebooks")["list"], values, rows.notebook_of)
@@ -58,14 +67,7 @@ def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebo
     if limit is None or len(found) <= limit:
         return Page(found, None)
     last = found[limit - 1]
-    return Page(found[:limit], f"{rows.moment_text(last.updated_at)}/{last.id}")
-
-
-def _notebook_cursor(cursor: str) -> tuple[str, str]:
-    updated_at, separator, name = cursor.partition("/")
-    if not separator:
-        raise InvalidInput(f"The cursor {cursor!r} is not one that a page gave.")
-    return updated_at, name
+    return Page(found[:limit], place_after(last.updated_at, last.id))
 
 
 def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
