@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-
-BROWSER_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -40,18 +30,3 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("NOTEBOOK_ROOTS", "JUPYTERHUB_SERVICE_PREFIX", "JPY_API_TOKEN"):
             patch.delenv(name, raising=False)
         yield home
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A real browser, headless; on CI its absence is a failure, elsewhere a loud skip."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if executable is None:
-        message = "chromium is not installed; on Debian: apt install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=BROWSER_ARGUMENTS)
-        yield browser
-        browser.close()
