@@ -21,6 +21,7 @@ from blackroad_nb.errors import BlackRoadError, ServerUnreachable
 _ANSWER_SECONDS = 60.0  # a start answers at once, but a busy server may take a while
 _SILENCE_SECONDS = 90.0  # without even a keep-alive the stream is taken for dead
 _RETRY_SECONDS = 0.25
+_FORBIDDEN = "forbidden"  # of the server itself; none of our errors has this code
 _PASSING = (502, 504)  # a proxy whose server restarts
 _PAGES = ("lab", "tree", "notebooks", "login", "blackroad")  # ends of what people copy
 
@@ -227,10 +228,12 @@ def _events(response: http.client.HTTPResponse) -> Iterator[ServerEvent]:
 def _refusal(status: int, answer: bytes) -> BlackRoadError:
     try:
         said = json.loads(answer)
-        kind, message = _error_class(said["code"]), str(said["message"])
+        code, message = str(said["code"]), str(said["message"])
     except (ValueError, KeyError, TypeError):
         return ServerUnreachable(_stranger(status))
-    return kind(message)
+    if code == _FORBIDDEN:
+        return ServerUnreachable(f"The server refused this (--token gives its token): {message}")
+    return _error_class(code)(message)
 
 
 def _stranger(status: int) -> str:

@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; None takes them from `sys.argv`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a narrow terminal shows an escape, not a crash
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(words)
         if sys.stdout is not None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from blackroad_nb.cli.arguments import add_examples, add_notebook
-from blackroad_nb.cli.printing import print_json, write
+from blackroad_nb.cli.printing import print_json, write, write_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +112,5 @@ def _print_export(arguments: argparse.Namespace) -> int:
             f"this {arguments.format} needs {len(exported.resources)} files beside it; "
             "write it with --output instead of --stdout."
         )
-    sys.stdout.flush()
-    sys.stdout.buffer.write(exported.body)
+    write_bytes(exported.body)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from blackroad_nb.cli.arguments import add_examples, add_notebook, moment, whole_number
-from blackroad_nb.cli.printing import print_json, print_json_lines, write
+from blackroad_nb.cli.printing import print_json, print_json_lines, write_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,9 +155,9 @@ def _query(arguments: argparse.Namespace, notebook_id: str | None) -> HistoryQue
 
 async def _write_all(arguments: argparse.Namespace, parts: LocalParts, query: HistoryQuery) -> None:
     if arguments.format == "ipynb":
-        write((await parts.history.as_notebook(query, arguments.limit)).decode())
+        write_bytes(await parts.history.as_notebook(query, arguments.limit))
     elif arguments.format == "script":
-        write(await parts.history.as_script(query, arguments.limit))
+        write_bytes((await parts.history.as_script(query, arguments.limit)).encode())
     elif arguments.format == "csv":
         await _write_csv(_limited(parts.history.stream(query), arguments.limit))
     else:
@@ -168,15 +168,20 @@ async def _write_all(arguments: argparse.Namespace, parts: LocalParts, query: Hi
 
 
 async def _write_csv(executions: AsyncIterator[Execution]) -> None:
-    import csv
-    import sys
-
     from blackroad_nb.core.rendering import csv_header, csv_row
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(csv_header())
+    write_bytes(_csv_line(csv_header()))
     async for execution in executions:
-        writer.writerow(csv_row(execution))
+        write_bytes(_csv_line(csv_row(execution)))
+
+
+def _csv_line(cells: list[str]) -> bytes:
+    import csv
+    import io
+
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue().encode("utf-8", "backslashreplace")
 
 
 async def _limited(

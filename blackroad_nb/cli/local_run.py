@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from blackroad_nb.cli.outcome import tell
-from blackroad_nb.cli.parts import is_path, notebook_id
+from blackroad_nb.cli.parts import is_path, keep_log_quiet, notebook_id
 from blackroad_nb.cli.progress import ProgressBar, RunReport
 from blackroad_nb.core.run import RunRequest
 from blackroad_nb.errors import NotebookNotFound
@@ -20,6 +20,7 @@ from blackroad_nb.local import LocalParts, local_parts, os_user
 
 def execute_here(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
     """Run the notebook, showing each cell as it ends."""
+    keep_log_quiet()
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
         record, received = asyncio.run(_run(arguments, wanted, report))

@@ -23,11 +23,26 @@ def run_with_parts(arguments: argparse.Namespace, work: Callable[[LocalParts], A
 
     from blackroad_nb.local import local_parts
 
+    keep_log_quiet()
+
     async def opened() -> T:
         async with local_parts(arguments.db) as parts:
             return await work(parts)
 
     return asyncio.run(opened())
+
+
+def keep_log_quiet() -> None:
+    """Keep libraries' log lines off stderr: what matters is in our one line.
+
+    With BLACKROAD_DEBUG set they are shown.
+    """
+    import logging
+
+    from blackroad_nb.cli.failures import DEBUG_VARIABLE
+
+    if not os.environ.get(DEBUG_VARIABLE):
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def reader(db: str | None) -> SqliteReader:

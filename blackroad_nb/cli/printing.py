@@ -61,6 +61,13 @@ def write(text: str) -> None:
     sys.stdout.write(text)
 
 
+def write_bytes(content: bytes) -> None:
+    """Put a file's content on stdout, in its own encoding. Raises InvalidInput."""
+    write("")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+
+
 def _is_narrow(text: str, encoding: str) -> bool:
     try:
         text.encode(encoding)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from blackroad_nb.adapters.running_servers import RunningServer, running_servers
 from blackroad_nb.adapters.server_client import ServerAddress, ServerClient, parse_address
-from blackroad_nb.errors import RunNotFound, ServerUnreachable
+from blackroad_nb.errors import BlackRoadError, RunNotFound, ServerUnreachable
 
 
 def choose_client(arguments: argparse.Namespace, path: str | None = None) -> ServerClient:
@@ -56,7 +56,7 @@ def _knows(server: RunningServer, arguments: argparse.Namespace) -> bool:
     """Tell whether the run is of a file of this server; the database may be shared."""
     try:
         run = _client(server, arguments.token).get_run(arguments.run_id)
-    except (RunNotFound, ServerUnreachable):
+    except BlackRoadError:
         return False
     return server.serves(run["path"])
 

@@ -139,6 +139,7 @@ def _options(folder: Path, port: int, token: str) -> list[str]:
         "--ServerApp.open_browser=False",
         "--ServerApp.answer_yes=True",
         "--ServerApp.log_level=WARN",
+        "--LabApp.log_level=WARN",
         # An editable install brings no data files, so the extension is named here.
         "--ServerApp.jpserver_extensions={'jupyterlab': True, 'blackroad_nb': True}",
     ]
