@@ -15,7 +15,7 @@ from blackroad_nb.errors import InvalidInput
 DEFAULT_LIMIT = 50
 MOST = 1000
 MOST_TERMS = 50  # words and phrases in one search
-SHORTEST_PREFIX = 2  # letters; a single one would match nearly every row
+SHORTEST_PREFIX = 3  # Latin letters; fewer would match nearly every row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"(-?[0-9]{1,20})\.(.*)", re.DOTALL)
@@ -29,7 +29,7 @@ class HistoryQuery:
 
     Attributes:
         text: words to find in source and error; every word must occur, a word of at
-            least two letters may end in `*`, and "quoted words" must stand together.
+            least three letters may end in `*`, and "quoted words" must stand together.
         cursor: where the previous page ended, as it said; None is the newest.
         limit: rows a page, 1 to 1000.
     """
@@ -126,8 +126,9 @@ def search_terms(text: str) -> tuple[Term, ...]:
     if not terms:
         raise InvalidInput("The search text holds no word; give at least one letter or digit.")
     for term in terms:
-        if term.prefix and len(term.words[-1]) < SHORTEST_PREFIX:
-            raise InvalidInput(f"Give at least two letters before the '*': {term.words[-1]!r}.")
+        last = term.words[-1]
+        if term.prefix and last.isascii() and len(last) < SHORTEST_PREFIX:
+            raise InvalidInput(f"Give at least {SHORTEST_PREFIX} letters before '*', not {last!r}.")
     if len(terms) > MOST_TERMS:
         raise InvalidInput(f"The search text has {len(terms)} words; {MOST_TERMS} is the most.")
     return tuple(terms)

@@ -81,7 +81,8 @@ def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
     if match:
         values["match"] = match
     template = sql["search" if match else "history"]
-    text = template.format(columns=sql["columns"], filters=filters)
+    before = ":cursor" if query.until is None else sql["before_until"]
+    text = template.format(columns=sql["columns"], before=before, filters=filters)
     return Read(text, values, rows.execution_of)
 
 

@@ -96,11 +96,11 @@ SELECT
     'n' || hex(notebook_id) || ' u' || hex(user) || ' s' || status AS scope
 FROM executions;
 
--- Two letters is the shortest prefix that a search may ask for: each further length
+-- Three letters is the shortest prefix that a search may ask for: each further length
 -- indexed costs a sixth of the recording rate.
 CREATE VIRTUAL TABLE executions_text USING fts5 (
     source, error, scope,
-    content = 'executions_searchable', content_rowid = 'seq', columnsize = 0, prefix = '2'
+    content = 'executions_searchable', content_rowid = 'seq', columnsize = 0, prefix = '3'
 );
 
 -- Fewer, larger merges: writing is a tenth cheaper, and searching not slower.

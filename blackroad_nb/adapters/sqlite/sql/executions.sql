@@ -52,7 +52,7 @@ e.user, e.user_source, e.server, e.queued_at, e.seq
 -- name: history
 SELECT {columns}
 FROM executions AS e
-WHERE e.seq < :cursor {filters}
+WHERE e.seq < {before} {filters}
 ORDER BY e.seq DESC
 LIMIT :limit
 
@@ -61,7 +61,7 @@ LIMIT :limit
 SELECT {columns}
 FROM executions_text AS t
 CROSS JOIN executions AS e ON e.seq = t.rowid
-WHERE executions_text MATCH :match AND t.rowid < :cursor {filters}
+WHERE executions_text MATCH :match AND t.rowid < {before} {filters}
 ORDER BY t.rowid DESC
 LIMIT :limit
 
@@ -83,7 +83,13 @@ AND {seq} >= (SELECT min(first_seq) FROM execution_days WHERE day >= substr(:sin
 
 -- name: by_until
 AND e.started_at < :until
-AND {seq} <= (SELECT max(last_seq) FROM execution_days WHERE day <= substr(:until, 1, 10))
+
+-- name: before_until
+-- One bound instead of two: the text index uses only the first it is given.
+min(
+    :cursor,
+    coalesce((SELECT max(last_seq) FROM execution_days WHERE day <= substr(:until, 1, 10)), 0) + 1
+)
 
 -- name: open
 -- Rows that somebody began and nobody has finished.
