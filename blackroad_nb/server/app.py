@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
+from traitlets import TraitError
 
 from blackroad_nb.server.handlers import url_handlers
 from blackroad_nb.server.handlers.base import SETTING
@@ -29,6 +30,16 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
     load_other_extensions = True
 
     parts: Parts
+    config_fault: str | None = None
+
+    def update_config(self, config: Any) -> None:
+        """Take configuration; a wrong one is said in health instead of losing the extension."""
+        try:
+            super().update_config(config)
+        except TraitError as error:
+            # Nothing of it was applied, so the parts must not run as if it had been.
+            self.config_fault = str(error)
+            self.log.error("BlackRoadApp is configured wrongly: %s", error)  # noqa: TRY400
 
     def initialize_settings(self) -> None:
         """Put the parts together and hook the recorder in."""
@@ -36,7 +47,7 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
         logger.parent = self.log  # what the parts say stands in the server's log
         assert self.serverapp is not None
         root = Path(os.path.realpath(self.serverapp.root_dir))
-        self.parts = Parts(self.server_settings(), self.serverapp, root)
+        self.parts = Parts(self.server_settings(), self.serverapp, root, self.config_fault)
         self.parts.attach(self.settings)
         self.settings[SETTING] = self.parts
 

@@ -26,6 +26,7 @@ class ServerSettings:
     nodelay: bool
     warm_kernels: int
     warm_imports: bool
+    warm_exports: bool
     cell_limits: CellLimits
     max_active_runs: int
 
@@ -55,8 +56,13 @@ class SettingsTraits(HasTraits):
     ).tag(config=True)
     warm_imports = Bool(
         True,
-        help="""Load what headless runs and exports need in the background once the first
-        kernel has started, so that the first of them need not wait for it.""",
+        help="""Load what headless runs need in the background once the server has started,
+        so that the first run need not wait for it. Takes about 1 MB.""",
+    ).tag(config=True)
+    warm_exports = Bool(
+        True,
+        help="""Start an export process, of about 80 MB, as soon as somebody looks at the
+        list of formats, so that the first export need not wait for it.""",
     ).tag(config=True)
     cell_grace_seconds = Float(
         5.0,
@@ -92,6 +98,7 @@ class SettingsTraits(HasTraits):
             nodelay=self.nodelay,
             warm_kernels=self.warm_kernels,
             warm_imports=self.warm_imports,
+            warm_exports=self.warm_exports,
             cell_limits=CellLimits(
                 grace_seconds=self.cell_grace_seconds,
                 output_bytes=self.cell_output_bytes,

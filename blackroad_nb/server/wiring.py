@@ -8,13 +8,14 @@ import os
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
 from blackroad_nb.core.notebook import Notebook, name_for
-from blackroad_nb.errors import NotebookExists, StoreError
+from blackroad_nb.errors import BlackRoadError, NotebookExists, StoreError
 from blackroad_nb.managers.notebooks import NotebookManager
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.templates import TemplateManager
@@ -52,20 +53,31 @@ class Parts:
         settings: what the operator chose.
         serverapp: the running `ServerApp`, which has Jupyter's own managers.
         root: the server's root folder; notebooks must lie below it.
+        misconfigured: why the settings are not what the operator meant; nothing is
+            stored then, since it might go to the wrong place.
     """
 
-    def __init__(self, settings: ServerSettings, serverapp: Any, root: Path) -> None:
+    def __init__(
+        self, settings: ServerSettings, serverapp: Any, root: Path, misconfigured: str | None = None
+    ) -> None:
         self.settings = settings
         self.root = root
         self.serverapp = serverapp
         self.store = OpeningStore(self._open_store)
         self.files = DiskNotebookFiles((root,))
         self.names = Names(os.environ)
+        self._misconfigured = misconfigured
         self.faults: dict[str, str] = {}
         self._stamping: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
 
     async def _open_store(self) -> Store:
+        if self._misconfigured is not None:
+            raise StoreError(
+                f"BlackRoadApp is configured wrongly, so nothing is stored: {self._misconfigured}"
+                " Correct the configuration and start the server again."
+            )
         from blackroad_nb.adapters.sqlite.store import SqliteStore
         from blackroad_nb.local import process_name
 
@@ -94,6 +106,17 @@ class Parts:
         from blackroad_nb.adapters.exports import NbconvertExporter
 
         return NbconvertExporter()
+
+    def warm_exporter(self) -> None:
+        """Start an export process when the first export seems near."""
+        if self.settings.warm_exports and self._warming is None:
+            self._warming = asyncio.create_task(self._warm_exporter(), name="blackroad-warm")
+
+    async def _warm_exporter(self) -> None:
+        try:
+            await self.exporter.warm()
+        except BlackRoadError as error:  # the first export will meet it again and say so
+            log.warning("An export process could not be started ahead. %s", error.message)
 
     @cached_property
     def exports(self) -> ExportManager:
@@ -134,6 +157,10 @@ class Parts:
             utc_now,
             on_request=self.recorder.claim,
         )
+
+    @cached_property
+    def writer(self) -> RecordWriter:
+        return RecordWriter(self.store, utc_now)
 
     @cached_property
     def recorder(self) -> ServerRecorder:
@@ -206,9 +233,15 @@ class Parts:
         except StoreError as error:
             log.error("The history is not available. %s", error.message)  # noqa: TRY400
         try:
-            await self.recorder.start(RecordWriter(self.store, utc_now))
+            await self.recorder.start(self.writer)
         except Exception as error:
             self._fault("Recording could not be started", error)
+
+        if self.settings.warm_imports:
+            try:
+                await asyncio.to_thread(_import_ahead)
+            except Exception as error:
+                self._fault("Headless runs could not be loaded", error)
 
     def _fault(self, what: str, error: Exception) -> None:
         log.error("%s; notebooks run without it.", what, exc_info=error)
@@ -230,8 +263,9 @@ class Parts:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        if self._stamping is not None:
-            self._stamping.cancel()
+        for task in (self._stamping, self._warming):
+            if task is not None:
+                task.cancel()
         if "running" in self.__dict__:
             await _bounded("The headless runs", self.running.close())
         elif "runner" in self.__dict__:
@@ -240,6 +274,12 @@ class Parts:
         if "exporter" in self.__dict__:
             self.exporter.close()
         await _bounded("The database", self.store.close())
+
+
+def _import_ahead() -> None:
+    """Load what a run needs (20 ms, 1 MB), so that the first need not wait for it."""
+    import_module("blackroad_nb.managers.running")
+    import_module("blackroad_nb.adapters.kernels.server")
 
 
 async def _bounded(what: str, closing: Awaitable[None]) -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pytest
 from rest_client import Api
+
+from blackroad_nb import __version__
+from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.server.recorder import ServerRecorder
+
+DONE = Execution(
+    id="one", status=Status.SUCCESS, source="1", started_at=datetime(2026, 1, 1, tzinfo=UTC)
+)
 
 
 async def test_a_healthy_server_says_ok(api: Api, database: Path) -> None:
@@ -12,18 +24,93 @@ async def test_a_healthy_server_says_ok(api: Api, database: Path) -> None:
     assert reply.status == 200
     assert reply.json["status"] == "ok", reply.json
     assert reply.json["problems"] == []
+    assert reply.json["version"] == __version__
     assert reply.json["store"] == {"status": "ok", "path": str(database)}
+    assert reply.json["recorder"]["state"] == "ok"
     assert reply.json["runs"] == {"active": 0}
 
 
-class TestWithoutAFolderForTheDatabase:
-    """The database's folder is a file: the extension still loads and explains."""
-
-    async def test_health_names_the_fault_and_it_heals(self, database: Path, api: Api) -> None:
-        assert (await api("GET", "health")).json["status"] == "ok"
-
-
-async def test_asking_for_health_is_no_activity(api: Api, app: object) -> None:
-    before = app.serverapp.web_app.settings.get("api_last_activity")
+async def test_asking_for_health_is_no_activity(api: Api, app: Any) -> None:
+    settings = app.serverapp.web_app.settings
+    await api("GET", "notebooks")
+    before = settings["api_last_activity"]
     await api("GET", "health")
-    assert app.serverapp.web_app.settings.get("api_last_activity") == before
+    assert settings["api_last_activity"] == before
+
+
+class TestWithoutAPlaceForTheDatabase:
+    """Where the database's folder should be there is a file."""
+
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Path:
+        (tmp_path / "blocked").write_text("a file")
+        return tmp_path / "blocked" / "notebooks.db"
+
+    async def test_the_extension_is_there_explains_and_heals(
+        self, api: Api, app: Any, database: Path
+    ) -> None:
+        health = (await api("GET", "health")).json
+        assert health["status"] == "broken"
+        assert health["store"]["status"] == "broken"
+        assert str(database.parent) in health["store"]["message"]
+        assert health["problems"][0] == health["store"]["message"]
+        for path in ("notebooks", "history", "executions", "usage"):
+            reply = await api("GET", path)
+            assert reply.status == 503
+            assert reply.json == {
+                "code": health["store"]["code"],
+                "message": health["store"]["message"],
+            }
+        app.parts.writer.put(DONE)
+
+        database.parent.unlink()
+        assert (await api("GET", "notebooks")).json == {"items": [], "next_cursor": None}
+        assert await app.parts.writer.flush()
+        assert (await api("GET", "history")).json["items"][0]["id"] == "one"
+        healed = (await api("GET", "health")).json
+        assert (healed["status"], healed["problems"]) == ("ok", [])
+
+
+class TestConfiguredWrongly:
+    """A value that cannot be: nothing is stored anywhere, and health says so."""
+
+    @pytest.fixture
+    def app_config(self) -> dict[str, Any]:
+        return {"warm_kernels": -1}
+
+    async def test_health_names_the_setting(self, api: Api, database: Path) -> None:
+        health = (await api("GET", "health")).json
+        assert health["status"] == "broken"
+        assert "warm_kernels" in health["store"]["message"]
+        assert (await api("GET", "notebooks")).status == 503
+        assert database.parent.name not in os.listdir(database.parents[1])
+
+
+class TestARecorderThatCannotBeAttached:
+    """A fault of ours in the recorder leaves the server and the registry working."""
+
+    @pytest.fixture(autouse=True)
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("a fault")
+
+        monkeypatch.setattr(ServerRecorder, "wrap_websocket", fail)
+
+    async def test_health_says_so_and_the_rest_works(self, api: Api) -> None:
+        health = (await api("GET", "health")).json
+        assert health["status"] == "broken"
+        assert any("RuntimeError: a fault" in problem for problem in health["problems"])
+        made = await api("POST", "notebooks", {"name": "a", "path": "a.ipynb"})
+        assert made.status == 201
+
+
+class TestRecordingOff:
+    """What the operator switched off is no fault."""
+
+    @pytest.fixture
+    def app_config(self) -> dict[str, Any]:
+        return {"record": False}
+
+    async def test_health_is_ok(self, api: Api) -> None:
+        health = (await api("GET", "health")).json
+        assert (health["status"], health["recorder"]["state"]) == ("ok", "off")

@@ -35,6 +35,7 @@ class Exports(BlackRoadHandler):
     async def get(self, asked: Asked) -> None:  # noqa: ARG002
         formats = await self.parts.exports.formats()
         self.answer({"items": [asdict(known) for known in formats]})
+        self.parts.warm_exporter()
 
 
 class NotebookExport(Download):
