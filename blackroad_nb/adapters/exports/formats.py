@@ -94,7 +94,7 @@ def _browser() -> str | None:
             "Playwright is not installed; run "
             "`pip install playwright && playwright install chromium`."
         )
-    if not any(folder.glob("chromium*-*") for folder in _browser_folders() if folder.is_dir()):
+    if not any(any(folder.glob("chromium*-*")) for folder in _browser_folders()):
         return "Playwright has no Chromium of its own; run `playwright install chromium`."
     return None
 

@@ -34,12 +34,14 @@ def read_notebook(content: bytes) -> Any:
             document = _without_surrogates(document)
         _mend_ids(document["cells"])
         document["nbformat_minor"] = 5
-        notebook = nbformat.v4.rwbase.rejoin_lines(nbformat.from_dict(document))
+        notebook = nbformat.from_dict(document)
         try:
             nbformat.validate(notebook, relax_add_props=True)
         except NotebookValidationError as error:
             raise InvalidNotebook(_complaint(error)) from None
-    return notebook
+        except RecursionError:
+            raise InvalidNotebook("The notebook is nested too deeply to be read.") from None
+    return nbformat.v4.rwbase.rejoin_lines(notebook)
 
 
 def _upgraded(content: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -168,7 +169,18 @@ def _safe_page(notebook: Any, name: str, format: str) -> Exported:
     return Exported(body, ".slides.html" if format == "slides" else ".html", "text/html")
 
 
+def _without_drawings(notebook: Any) -> None:
+    """Take out what LaTeX cannot show without Inkscape, so that the rest can be had."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if data.pop("image/svg+xml", None) is not None and not data:
+                data["text/plain"] = "[An SVG drawing; LaTeX needs Inkscape to show it.]"
+
+
 def _stock(notebook: Any, name: str, format: str) -> Exported:
+    if format in ("latex", "pdf") and shutil.which("inkscape") is None:
+        _without_drawings(notebook)
     exporter = _exporter(format) if format in _RENDERERS else _foreign(format)
     resources = {
         "metadata": {"name": name, "path": ""},

@@ -56,6 +56,9 @@ def _answer(request: Mapping[str, Any], parts: Parts) -> tuple[dict[str, Any], P
         exported = convert(parts[0], request["name"], request["format"], request["trusted"])
     except BlackRoadError as error:
         return {"error": type(error).__name__, "message": error.message}, []
+    except Exception as error:  # a fault of ours must not look like a dead process
+        said = f"The export failed for a reason of its own: {type(error).__name__}: {error}."
+        return {"error": "ExportFailed", "message": " ".join(said.split())[:400]}, []
     return _packed(exported)
 
 

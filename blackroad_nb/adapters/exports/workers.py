@@ -81,6 +81,9 @@ class Worker:
         _signal(process)
 
     def _what_happened(self, process: subprocess.Popen[bytes]) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)  # its pipes close before it has an exit code
+        code = process.poll()
         self.stop()
         if self._too_late:
             return (
@@ -90,7 +93,7 @@ class Worker:
         if self._closed:
             return "The export was stopped because the program is closing."
         return (
-            f"The export process ended (exit code {process.returncode}), perhaps for want of "
+            f"The export process ended (exit code {code}), perhaps for want of "
             "memory; clear large outputs and try again."
         )
 
