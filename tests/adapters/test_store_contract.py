@@ -457,7 +457,7 @@ SOURCES = {
         ("np.mean(", ["0"]),
         ("read*", ["1"]),
         ("rea", []),
-        ('"pandas re*"', ["1"]),
+        ('"pandas rea*"', ["1"]),
         ("grosse", []),
         ("größe", ["1"]),
         ("grÖße.csv", ["1"]),

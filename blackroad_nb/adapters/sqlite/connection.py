@@ -51,3 +51,11 @@ def identity(path: Path) -> Identity | None:
 def connect_to_nothing() -> sqlite3.Connection:
     """Open an empty database in memory, for asking where there is no file yet."""
     return sqlite3.connect(":memory:", isolation_level=None)
+
+
+def log_size(path: Path) -> int:
+    """Return how many bytes wait in the write-ahead log beside the file."""
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except FileNotFoundError:
+        return 0

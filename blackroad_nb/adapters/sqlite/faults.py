@@ -37,6 +37,8 @@ def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     place = f"The database {str(path)!r}"
     if isinstance(error, OSError):
         return _file_error(error, path)
+    if path.is_dir():
+        return StoreError(f"{place} is a folder; {ELSEWHERE}.")
     code = primary_code(error)
     if code in _BUSY:
         return StoreBusy(f"{place} is held by another process; try again in a moment.")
@@ -67,8 +69,6 @@ def _file_error(error: OSError, path: Path) -> StoreError:
 
 def _cannot_open(path: Path) -> StoreError:
     place = f"The database {str(path)!r}"
-    if path.is_dir():
-        return StoreError(f"{place} is a folder; {ELSEWHERE}.")
     if _disk_is_full(path):
         return StoreFull(f"{place} cannot be opened: the disk is full. Free some space.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect
+from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect, log_size
 from blackroad_nb.adapters.sqlite.faults import ELSEWHERE, primary_code, told_plainly
 from blackroad_nb.errors import StoreCorrupt, StoreError, StoreTooNew
 
@@ -82,8 +82,7 @@ def _check_length(connection: sqlite3.Connection, path: Path) -> None:
     """A file cut short is refused before anything is written into what is left."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size:
+    if log_size(path):
         return  # the missing pages may be in there
     if path.stat().st_size < pages * page_size:
         raise StoreCorrupt(

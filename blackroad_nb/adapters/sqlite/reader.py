@@ -8,8 +8,13 @@ from types import TracebackType
 from typing import TypeVar
 
 from blackroad_nb.adapters.sqlite import reads
-from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect, connect_to_nothing
-from blackroad_nb.adapters.sqlite.faults import told_plainly
+from blackroad_nb.adapters.sqlite.connection import (
+    BUSY_SECONDS,
+    connect,
+    connect_to_nothing,
+    log_size,
+)
+from blackroad_nb.adapters.sqlite.faults import primary_code, told_plainly
 from blackroad_nb.adapters.sqlite.opening import check, migrate, migrations, prepare
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import HistoryQuery, Page
@@ -84,14 +89,30 @@ def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
         connection = connect_to_nothing()
         migrate(connection, path)
         return connection
-    connection = connect(path, "ro", busy_seconds)
-    try:
-        current = check(connection, path) == len(migrations())
-    except BaseException:
-        connection.close()
-        raise
-    if current:
+    connection, version = _recognised(path, "ro", busy_seconds)
+    if version == len(migrations()):
         return connection
     connection.close()
     prepare(path, busy_seconds)
     return connect(path, "ro", busy_seconds)
+
+
+def _recognised(path: Path, mode: str, busy_seconds: float) -> tuple[sqlite3.Connection, int]:
+    try:
+        return _opened(path, mode, busy_seconds)
+    except sqlite3.OperationalError as error:
+        # A folder that cannot be written has no room for WAL's shared memory. Where
+        # nothing is left in a log, nobody can be writing: the file alone is enough.
+        cannot_open = primary_code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if not cannot_open or not path.is_file() or log_size(path):
+            raise
+    return _opened(path, f"{mode}&immutable=1", busy_seconds)
+
+
+def _opened(path: Path, mode: str, busy_seconds: float) -> tuple[sqlite3.Connection, int]:
+    connection = connect(path, mode, busy_seconds)
+    try:
+        return connection, check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
