@@ -24,6 +24,7 @@ from blackroad_nb.errors import NotebookExists, NotebookNotFound, StoreBusy, Sto
 from blackroad_nb.ports import Clock, Store
 
 _log = logging.getLogger(__name__)
+POURING = 4  # rows in one window that make the next window longer
 _ROW_BYTES = 400  # what a row weighs beside its texts
 
 
@@ -33,7 +34,8 @@ class WriterSettings:
 
     Attributes:
         batch_rows: rows in one transaction at most.
-        batch_seconds: how long a batch may gather.
+        batch_seconds: how long a batch may gather; while rows pour in, up to
+            `busy_seconds`, because a transaction costs the same for one row as for many.
         queue_rows, queue_bytes: what may wait; beyond it new rows are lost.
         retry_seconds: first pause after a failure; it doubles up to `retry_limit_seconds`.
         behind_seconds: a row that waits longer makes the state `behind`.
@@ -42,6 +44,7 @@ class WriterSettings:
 
     batch_rows: int = 100
     batch_seconds: float = 0.05
+    busy_seconds: float = 0.4
     queue_rows: int = 20_000
     queue_bytes: int = 64 * 1024 * 1024
     retry_seconds: float = 0.2
@@ -74,11 +77,13 @@ class RecordWriter:
         self._settings = settings or WriterSettings()
         self._queue: deque[tuple[Execution | _Rename, int, float]] = deque()
         self._bytes = 0
+        self._window = self._settings.batch_seconds
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._flushing = 0
         self._written = 0
         self._lost = 0
         self._refused_logged_at: float | None = None
@@ -105,11 +110,14 @@ class RecordWriter:
 
     async def flush(self) -> bool:
         """Write all that was put so far; False when that took too long."""
+        self._flushing += 1
         self._wake.set()
         try:
             await asyncio.wait_for(self._settled.wait(), self._settings.close_seconds)
         except TimeoutError:
             return False
+        finally:
+            self._flushing -= 1
         return True
 
     async def close(self) -> None:
@@ -171,7 +179,7 @@ class RecordWriter:
         self._bytes += size
         if len(queue) == 1:
             self._settled.clear()
-            asyncio.get_running_loop().call_later(settings.batch_seconds, self._wake.set)
+            asyncio.get_running_loop().call_later(self._window, self._wake.set)
         elif len(queue) == settings.batch_rows:
             self._wake.set()
 
@@ -196,17 +204,20 @@ class RecordWriter:
     # the writer ------------------------------------------------------------------
 
     async def _run(self) -> None:
+        settings = self._settings
         while True:
             await self._wake.wait()
             self._wake.clear()
+            full = len(self._queue) >= POURING
+            self._window = (
+                min(self._window * 2, settings.busy_seconds) if full else settings.batch_seconds
+            )
             while self._queue:
                 await self._write_first()
-                waited = time.monotonic() - self._queue[0][2] if self._queue else 0.0
-                rest = self._settings.batch_seconds - waited
-                if self._queue and rest > 0 and len(self._queue) < self._settings.batch_rows:
-                    # A transaction costs the same for one row as for many.
-                    asyncio.get_running_loop().call_later(rest, self._wake.set)
+                if len(self._queue) < settings.batch_rows and not self._flushing:
                     break
+            if self._queue:
+                asyncio.get_running_loop().call_later(self._window, self._wake.set)
 
     async def _write_first(self) -> None:
         """Write the rows at the head of the queue, or wait a little after a failure."""

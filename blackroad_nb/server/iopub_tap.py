@@ -1,8 +1,9 @@
 """Listens to one kernel's IOPub channel, whoever its clients are.
 
-The socket is drained in bursts: after the first message of a burst we wait a few
-milliseconds and then read all that came, because waking the event loop costs more
-than reading. The kernel's own time stamps keep the times exact meanwhile.
+Jupyter Server has such a listener of its own, which notes the kernel's activity. We
+share its socket where we can: a second one costs the server 5 % of a cell. Messages
+are put aside as they come and read some milliseconds later, all at once; the
+kernel's own time stamps keep the times exact meanwhile.
 """
 
 from __future__ import annotations
@@ -11,48 +12,50 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from hmac import compare_digest
 from typing import Any
 
-import zmq
 from jupyter_client.session import Session
 from tornado.ioloop import IOLoop
 
 from blackroad_nb.core.witness import Busy, Event, Failed, Idle, Input, error_text
+from blackroad_nb.server.iopub_source import DELIMITER, Source
 
-BURST_SECONDS = 0.01  # how long a burst may gather
+BURST_SECONDS = 0.05  # how long a burst may gather
 BURST_MESSAGES = 500  # read at once before others get their turn
-CLOSING_BURSTS = 100  # of these when the tap closes
-RECONNECT_MS = 10  # zmq's own 100 ms would miss the first cell of a fresh kernel
-RECEIVE_LIMIT = 100_000  # messages zmq may hold for us; the kernel drops what is beyond
+CLOSING_BURSTS = 1000  # of these when the tap closes
 
-_DELIMITER = b"<IDS|MSG>"
-# A JSON string cannot hold an unescaped quote, so these match header fields only.
-_TYPE = re.compile(rb'"msg_type":\s*"(status|execute_input|error)"')
+# A JSON string cannot hold an unescaped quote, so these match fields of a header only.
+_INTERESTING = re.compile(rb'"msg_type":\s*"(status|execute_input|error)"')
 _DATE = re.compile(rb'"date":\s*"([^"\\]{1,40})"')
 _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LARGEST_COUNT = 2**53
+# Nearly every status message is one of these, letter by letter.
+_STATES = {b'{"execution_state": "%b"}' % state: state.decode() for state in (b"busy", b"idle")}
 
 
 class MessageReader:
-    """Turns IOPub frames into tracker events; what is of no interest gives None.
+    """Turns a kernel's IOPub frames into events; what is of no interest gives None.
 
-    Raises ValueError, TypeError, KeyError or RecursionError for malformed messages.
+    `read` raises ValueError, TypeError, KeyError, IndexError or RecursionError for
+    malformed messages.
 
     Args:
-        session: checks the signature of messages whose content is recorded.
-        is_closing: tells whether the kernel is being shut down at this moment.
+        kernel: the server's manager of the kernel; its key checks the signature of
+            messages whose content is recorded.
     """
 
-    def __init__(self, session: Session, is_closing: Callable[[], bool]) -> None:
-        self._session = session
-        self._is_closing = is_closing
+    def __init__(self, kernel: Any) -> None:
+        known = kernel.session
+        self._kernel = kernel
+        self._session = Session(key=known.key, signature_scheme=known.signature_scheme)
         self._parent_raw = b""
         self._parent: dict[str, Any] = {}
 
     def read(self, frames: list[bytes]) -> Event | None:
-        start = 1 if len(frames) > 1 and frames[1] == _DELIMITER else frames.index(_DELIMITER)
+        start = 1 if frames[1] == DELIMITER else frames.index(DELIMITER)
         header = frames[start + 2]
-        found = _TYPE.search(header)
+        found = _INTERESTING.search(header)
         if found is None:
             return None
         parent = self._read_parent(frames[start + 3])
@@ -67,7 +70,7 @@ class MessageReader:
         self._check_signature(frames, start)
         fields = json.loads(content)
         if kind == b"error":
-            return Failed(msg_id, _error(fields), self._is_closing())
+            return Failed(msg_id, _error(fields), getattr(self._kernel, "shutting_down", False))
         return Input(
             msg_id,
             storable(fields["code"]),
@@ -91,7 +94,7 @@ class MessageReader:
         session = self._session
         if session.auth is None:
             return
-        if frames[start + 1] != session.sign(frames[start + 2 : start + 6]):
+        if not compare_digest(frames[start + 1], session.sign(frames[start + 2 : start + 6])):
             raise ValueError("The message is not signed by this kernel.")
 
 
@@ -99,39 +102,38 @@ class IopubTap:
     """Reads a kernel's IOPub channel until it is closed.
 
     Args:
-        kernel: the server's manager of this kernel.
+        source: where the kernel's messages come from.
+        reader: makes events of them.
         on_events: gets the events of a burst in order; must not raise.
         on_malformed: is told of each message that could not be read.
     """
 
     def __init__(
         self,
-        kernel: Any,
+        source: Source,
+        reader: MessageReader,
         on_events: Callable[[list[Event]], None],
         on_malformed: Callable[[Exception], None],
     ) -> None:
+        self._source = source
+        self._reader = reader
         self._on_events = on_events
         self._on_malformed = on_malformed
         self._loop = IOLoop.current()
         self._timer: object | None = None
-        session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
-        self._reader = MessageReader(session, lambda: bool(getattr(kernel, "shutting_down", False)))
-        self._socket = _connect(kernel)
-        self._fd = int(self._socket.getsockopt(zmq.FD))
-        self._loop.add_handler(self._fd, self._on_readable, IOLoop.READ)
-        self._on_readable()
+        source.open(self._wake)
+
+    @property
+    def open(self) -> bool:
+        """Whether messages can still come."""
+        return self._source.is_open()
 
     def drain(self) -> bool:
         """Read what has arrived, a bounded number; True when nothing is left."""
-        receive, read = self._socket.recv_multipart, self._reader.read
+        read = self._reader.read
         events: list[Event] = []
-        empty = False
-        for _ in range(BURST_MESSAGES):
-            try:
-                frames = receive(zmq.NOBLOCK)
-            except zmq.Again:
-                empty = True
-                break
+        burst = self._source.take(BURST_MESSAGES)
+        for frames in burst:
             try:
                 event = read(frames)
             except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
@@ -141,29 +143,25 @@ class IopubTap:
                 events.append(event)
         if events:
             self._on_events(events)
-        return empty
+        return len(burst) < BURST_MESSAGES
 
     def close(self) -> None:
-        """Read the rest and let go of the socket."""
-        if self._socket.closed:
-            return
+        """Read the rest and let go of the source."""
         if self._timer is not None:
             self._loop.remove_timeout(self._timer)
+            self._timer = None
         for _ in range(CLOSING_BURSTS):
             if self.drain():
                 break
-        self._loop.remove_handler(self._fd)
-        self._socket.close(linger=0)
+        self._source.close()
 
-    def _on_readable(self, *_: object) -> None:
-        # zmq signals a burst once: asking for the events takes the signal back, and
-        # the next comes only after the queue was read to its end.
-        if self._timer is None and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+    def _wake(self) -> None:
+        if self._timer is None:
             self._timer = self._loop.call_later(BURST_SECONDS, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        if not self._socket.closed and not self.drain():
+        if self._source.is_open() and not self.drain():
             self._timer = self._loop.call_later(0, self._on_timer)
 
 
@@ -176,24 +174,8 @@ def storable(text: object) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _connect(kernel: Any) -> zmq.Socket[bytes]:
-    """Connect as other clients do, but come back faster and hold more."""
-    stream = kernel.connect_iopub()
-    if hasattr(stream, "io_loop"):  # a stream would read one message a wake-up
-        socket: zmq.Socket[bytes] = stream.socket
-        stream.io_loop.remove_handler(socket)
-    else:
-        socket = zmq.Socket.shadow(stream.underlying)
-    address = bytes(socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
-    socket.disconnect(address)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-    socket.setsockopt(zmq.RCVHWM, RECEIVE_LIMIT)
-    socket.connect(address)
-    return socket
-
-
 def _status(msg_id: str, parent: dict[str, Any], header: bytes, content: bytes) -> Event | None:
-    state = json.loads(content)["execution_state"]
+    state = _STATES.get(content) or json.loads(content)["execution_state"]
     if state == "idle":
         return Idle(msg_id, _sent(header))
     if state == "busy":

@@ -8,6 +8,7 @@ fault in them is counted and logged, and never reaches a cell.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -22,7 +23,8 @@ from tornado.ioloop import PeriodicCallback
 from blackroad_nb.core.tracking import ExecutionTracker, Place
 from blackroad_nb.core.witness import Ending, Event, KernelEnded, Moment, Requested
 from blackroad_nb.managers.recording import RecordWriter
-from blackroad_nb.server.iopub_tap import IopubTap
+from blackroad_nb.server.iopub_source import activity_stream, quicken, source_of
+from blackroad_nb.server.iopub_tap import IopubTap, MessageReader
 from blackroad_nb.server.names import Names
 from blackroad_nb.server.session_paths import SessionPaths
 from blackroad_nb.server.websocket_tap import SETTING, WatchedConnection, Who, improved
@@ -31,6 +33,7 @@ KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
 CONTENTS_ACTIONS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 TICK_SECONDS = 0.5
 LOG_PAUSE_SECONDS = 60.0
+ACTIVITY_WAIT_SECONDS = 1.0
 CLAIM_LIMIT = 1000  # claims that may wait for their kernel to be watched
 
 _log = logging.getLogger(__name__)
@@ -199,6 +202,8 @@ class ServerRecorder:
     def _tick(self) -> None:
         """Store what runs long already, and notice kernels that died unseen."""
         for kernel_id, watched in list(self._watched.items()):
+            if not watched.tap.open and not getattr(watched.kernel, "shutting_down", False):
+                self._guarded("attach", self._retap, kernel_id, watched)
             if watched.tracker.open_count:
                 self._guarded("tick", self._tick_kernel, kernel_id, watched)
 
@@ -225,10 +230,28 @@ class ServerRecorder:
 
     def _tap(self, kernel_id: str, kernel: Any) -> IopubTap:
         return IopubTap(
-            kernel,
+            source_of(kernel),
+            MessageReader(kernel),
             lambda events: self._feed(kernel_id, events),
             lambda error: self.on_fault("iopub", error),
         )
+
+    async def _attach_new(self, kernel_id: str) -> None:
+        """Watch a kernel that is starting; the server begins to note activity a bit later."""
+        kernel = self._app.kernel_manager.get_kernel(kernel_id)
+        deadline = time.monotonic() + ACTIVITY_WAIT_SECONDS
+        while (stream := activity_stream(kernel)) is None:  # nothing tells when it is there
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.005)
+        if stream is not None and kernel.execution_state == "starting":
+            quicken(stream.socket)
+        self._watch(kernel_id)
+
+    def _retap(self, kernel_id: str, watched: _Watched) -> None:
+        """The stream was closed under us: whatever comes now comes from another."""
+        watched.tap.close()
+        watched.tap = self._tap(kernel_id, watched.kernel)
 
     def _on_died(self, kernel_id: str) -> None:
         """The restarter found the process gone and is about to start a new one."""
@@ -279,7 +302,10 @@ class ServerRecorder:
             return
         action = data.get("action")
         if action == "start":
-            self._guarded("attach", self._watch, kernel_id)
+            try:
+                await self._attach_new(kernel_id)
+            except Exception as error:  # a fault of ours stays ours
+                self.on_fault("attach", error)
         elif action == "restart":
             self._guarded("attach", self._restarted, kernel_id)
         elif action == "shutdown":

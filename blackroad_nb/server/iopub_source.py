@@ -1,0 +1,141 @@
+"""Where a kernel's IOPub messages come from: the server's own socket, or one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import zmq
+from tornado.ioloop import IOLoop
+
+RECONNECT_MS = 10  # zmq's own 100 ms may miss the first cell of a fresh kernel
+RECEIVE_LIMIT = 100_000  # messages zmq may hold for us; the kernel drops what is beyond
+DELIMITER = b"<IDS|MSG>"
+
+Frames = list[bytes]
+
+
+class Source(Protocol):
+    """Messages in the order they came."""
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Begin; `wake` is called when there is something to take."""
+        ...
+
+    def take(self, most: int) -> list[Frames]: ...
+
+    def is_open(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def source_of(kernel: Any) -> Source:
+    """Choose the cheapest source there is for this kernel."""
+    stream = activity_stream(kernel)
+    return SharedSource(stream) if stream is not None else OwnSource(kernel)
+
+
+def activity_stream(kernel: Any) -> Any | None:
+    """Return the stream on which the server notes activity, when it can be shared."""
+    stream = getattr(kernel, "_activity_stream", None)
+    if stream is None or stream.closed() or not callable(getattr(stream, "_recv_callback", None)):
+        return None
+    # After an automatic restart on other ports the server listens to the old ones.
+    address = _address(stream.socket)
+    return stream if address.endswith(f"{kernel.iopub_port}") else None
+
+
+class SharedSource:
+    """Hears what the server's activity stream hears, without disturbing it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._original: Callable[[Frames], Any] = stream._recv_callback
+        self._kept: list[Frames] = []
+        self._wake: Callable[[], None] | None = None
+
+    def open(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._stream.on_recv(self._hear)
+
+    def _hear(self, frames: Frames) -> Any:
+        self._kept.append(frames)
+        if len(self._kept) == 1 and self._wake is not None:
+            self._wake()
+        return self._original(frames)
+
+    def take(self, most: int) -> list[Frames]:
+        kept = self._kept
+        self._kept = kept[most:]
+        return kept[:most]
+
+    def is_open(self) -> bool:
+        return not self._stream.closed()
+
+    def close(self) -> None:
+        self._wake = None
+        if not self._stream.closed() and self._stream._recv_callback == self._hear:
+            self._stream.on_recv(self._original)
+
+
+class OwnSource:
+    """A subscription of our own, for kernel managers that do not note activity."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._socket = _connect(kernel)
+        self._fd = int(self._socket.getsockopt(zmq.FD))
+        self._loop = IOLoop.current()
+        self._wake: Callable[[], None] | None = None
+
+    def open(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._loop.add_handler(self._fd, self._on_readable, IOLoop.READ)
+        self._on_readable()
+
+    def _on_readable(self, *_: object) -> None:
+        # zmq signals a burst once: asking for the events takes the signal back, and
+        # the next comes only after the queue was read to its end.
+        if int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN and self._wake is not None:
+            self._wake()
+
+    def take(self, most: int) -> list[Frames]:
+        taken: list[Frames] = []
+        try:
+            while len(taken) < most:
+                taken.append(self._socket.recv_multipart(zmq.NOBLOCK))
+        except zmq.Again:
+            pass
+        return taken
+
+    def is_open(self) -> bool:
+        return not self._socket.closed
+
+    def close(self) -> None:
+        if not self._socket.closed:
+            self._loop.remove_handler(self._fd)
+            self._socket.close(linger=0)
+
+
+def _connect(kernel: Any) -> zmq.Socket[bytes]:
+    """Connect as other clients do, but come back faster and hold more."""
+    stream = kernel.connect_iopub()
+    if hasattr(stream, "io_loop"):  # a stream would wake the loop for each message
+        socket: zmq.Socket[bytes] = stream.socket
+        stream.io_loop.remove_handler(socket)
+    else:
+        socket = zmq.Socket.shadow(stream.underlying)
+    quicken(socket)
+    return socket
+
+
+def quicken(socket: zmq.Socket[bytes]) -> None:
+    """Connect again with better options; only for a socket that has heard nothing yet."""
+    address = _address(socket)
+    socket.disconnect(address)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RCVHWM, RECEIVE_LIMIT)
+    socket.connect(address)
+
+
+def _address(socket: zmq.Socket[bytes]) -> str:
+    return bytes(socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
