@@ -1,0 +1,257 @@
+"""`execute` without a server, on real kernels."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CommandLine, WriteNotebook
+
+TOOK = re.compile(r"\(\d+ms\)")
+SECONDS = 30
+
+
+def outputs_of(path: str) -> list[str]:
+    """Return the streamed text of each cell of a notebook file."""
+    cells = json.loads(Path(path).read_text())["cells"]
+    return ["".join("".join(o.get("text", "")) for o in cell["outputs"]) for cell in cells]
+
+
+def test_progress_for_people(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("demo", "print('one')\nprint('two')", "6 * 7", "", "1 / 0", "print('no')")
+    done = cli("execute", path)
+    assert done.code == 1
+    lines = TOOK.sub("(Nms)", done.out).splitlines()
+    assert lines[:5] == [
+        "\N{CHECK MARK} Cell 0 [success] (Nms)",
+        "  one",
+        "  two",
+        "\N{CHECK MARK} Cell 1 [success] (Nms)",
+        "  42",
+    ]
+    failed = lines.index("\N{BALLOT X} Cell 3 [error] (Nms)")
+    assert lines[failed + 1].startswith("  ---")
+    assert lines[-1] == "  ZeroDivisionError: division by zero"
+    assert "\x1b" not in done.out
+    assert done.complaint == "cell 3 [error]: ZeroDivisionError: division by zero"
+    assert outputs_of(path)[0] == "one\ntwo\n"
+    rows = cli("history", path).json
+    assert [row["status"] for row in rows] == ["error", "success", "success"]
+    assert cli("executions", "list").json[0]["status"] == "error"
+
+
+def test_json_holds_the_run_and_nothing_else(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("demo", "print('one')", "1 / 0", "print('three')")
+    done = cli("execute", path, "--json", "--continue-on-error")
+    assert done.code == 1
+    run = json.loads(done.out)
+    assert run["status"] == "error"
+    assert [cell["status"] for cell in run["cells"]] == ["success", "error", "success"]
+    assert run["cells"][0]["outputs"][0]["text"] == "one\n"
+    assert "cell 1 [error]: ZeroDivisionError" in done.complaint
+
+
+def test_parameters_from_words_and_file(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook(
+        "demo", "a, b, c, d = 1, 2, 3, 4", "print([a, b, c, d])", tags={0: ["parameters"]}
+    )
+    (cli.folder / "p.json").write_text('{"a": [1, null], "b": "file"}')
+    done = cli(
+        "execute", path, "--parameters-file", "p.json",
+        "-p", "b", "word", "-p", "c", "-7", "-p", "d", '"8"',
+        "--output", "out.ipynb",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "[[1, None], 'word', -7, '8']" in done.out
+    assert outputs_of(path) == ["", ""]
+    assert "[[1, None], 'word', -7, '8']\n" in outputs_of(str(cli.folder / "out.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"{", "not JSON"),
+        (b"[1]", "one JSON object"),
+        (b'{"a": NaN}', "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_bad_parameter_files(
+    cli: CommandLine, write_notebook: WriteNotebook, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (cli.folder / "p.json").write_bytes(content)
+    refused = cli("execute", write_notebook("demo", "1"), "--parameters-file", "p.json")
+    assert refused.code == 2
+    assert said in refused.complaint
+
+
+def test_one_cell_with_and_without_those_before(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("demo", "x = 5", "print(x)")
+    alone = cli("execute", path, "--cell", "1")
+    assert alone.code == 1
+    assert "NameError" in alone.complaint
+    together = cli("execute", path, "--cell", "1", "--with-predecessors", "--json")
+    assert [cell["index"] for cell in together.json["cells"]] == [0, 1]
+    refused = cli("execute", path, "--cell", "2")
+    assert refused.code == 2
+    assert "2" in refused.complaint
+
+
+def test_resume_goes_on_after_the_failed_cell_was_mended(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("demo", "x = 1", "1 / 0", "print(x)")
+    assert cli("execute", path).code == 1
+    write_notebook("demo", "x = 1", "y = 0", "print(x)")
+    done = cli("execute", path, "--resume", "--json")
+    assert done.json["status"] == "success"
+    assert outputs_of(path)[2] == "1\n"
+
+
+def test_a_cell_that_takes_too_long(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("slow", "import time\ntime.sleep(60)")
+    done = cli("execute", path, "--timeout", "0.5")
+    assert done.code == 1
+    assert "Cell 0 [timeout]" in done.out
+    assert "cell 0 [timeout]" in done.complaint
+
+
+def test_a_kernel_that_dies(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("dies", "import os\nos.kill(os.getpid(), 9)", "print(1)")
+    done = cli("execute", path)
+    assert done.code == 5
+    assert "\N{BALLOT X} Cell 0 [killed]" in done.out
+    assert "cell 0 [killed]" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("", "JSON"), ("{}", "cells"), ('{"cells": [1]}', "format"), ("\0", "JSON")],
+)
+def test_files_that_are_no_notebooks(cli: CommandLine, content: str, said: str) -> None:
+    (cli.folder / "bad.ipynb").write_text(content)
+    refused = cli("execute", "bad.ipynb")
+    assert refused.code == 2
+    assert said in refused.complaint
+
+
+def test_an_unknown_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = Path(write_notebook("odd", "1"))
+    path.write_text(path.read_text().replace('"python3"', '"nosuch"'))
+    done = cli("execute", str(path))
+    assert done.code != 0
+    assert "nosuch" in done.complaint
+
+
+def test_output_that_would_steer_a_terminal(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    hostile = (
+        r"print('\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m \x1b]8;;http://x\x1b\\link \x9b5n')"
+    )
+    overwritten = r"for i in range(5): print(i, end='\r')"
+    path = write_notebook("hostile", hostile, overwritten)
+    done = cli("execute", path)
+    assert "  red link 5n\n" in done.out or "  red link \n" in done.out
+    assert not set("\x1b\x07\x9b") & set(done.out)
+    assert done.out.endswith("(Nms)\n  4\n") or done.out.endswith("  4\n")
+
+
+def test_long_output_is_shown_whole(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("long", "for i in range(5000): print('line', i)")
+    done = cli("execute", path)
+    assert done.out.count("  line ") == 5000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_and_keeps_what_was_done(
+    cli: CommandLine, write_notebook: WriteNotebook, number: signal.Signals
+) -> None:
+    path = write_notebook("slow", "print('done')", "import time\ntime.sleep(60)", "print('never')")
+    process = cli.popen("execute", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert "Cell 0 [success]" in process.stdout.readline()
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + number
+    assert complaint.count("\n") == 1
+    assert "what was done is kept" in complaint
+    assert outputs_of(path)[0] == "done\n"
+    assert outputs_of(path)[2] == ""
+    (run,) = cli("executions", "list").json
+    assert run["status"] == "cancelled"
+
+
+def test_a_second_interrupt_ends_at_once(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    stubborn = (
+        "print('ready', flush=True)\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "time.sleep(60)"
+    )
+    path = write_notebook("stubborn", "print('before')", stubborn)
+    process = cli.popen("execute", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert "Cell 0" in process.stdout.readline()
+    wait_for(lambda: "ready\n" in outputs_of(path))
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    while process.poll() is None and time.monotonic() - begun < SECONDS:
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=SECONDS)
+    assert time.monotonic() - begun < 4  # the grace alone is five seconds
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_terminal_gets_a_bar_and_colours(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("demo", "print('one')", "1 / 0")
+    shown = on_terminal(cli, "execute", path)
+    assert re.search(r"\[#*-+\] [01]/2 ", shown)
+    assert "\r\x1b[K" in shown
+    assert "\x1b[31m" in shown
+    assert "Cell 0 [success]" in shown
+    assert not re.search(r"\[#*-+\]", shown.rsplit("\x1b[K", 1)[1])
+
+
+def on_terminal(cli: CommandLine, *words: str) -> str:
+    """Run a command on a terminal of its own and return all that it showed."""
+    leader, follower = pty.openpty()
+    process = cli.popen(*words, stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    shown = b""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([leader], [], [], 0.5)
+        if ready:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+    process.wait(timeout=SECONDS)
+    os.close(leader)
+    return shown.decode()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,64 @@
+"""`history` and `search` in every form."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.cli.conftest import CommandLine, WriteNotebook
+
+
+@pytest.fixture
+def ran(cli: CommandLine, write_notebook: WriteNotebook) -> str:
+    """A notebook of which three cells ran, the last with an error."""
+    path = write_notebook("ran", "apples = 1", "print('pears', apples)", "raise KeyError('plums')")
+    assert cli("execute", path).code == 1
+    return path
+
+
+def test_history_in_every_form(cli: CommandLine, ran: str) -> None:
+    rows = cli("history", ran).json
+    assert [row["source"] for row in rows] == [
+        "raise KeyError('plums')",
+        "print('pears', apples)",
+        "apples = 1",
+    ]
+    assert cli("history", rows[0]["notebook_id"], "--limit", "1").json == rows[:1]
+    assert cli("history", ran, "--cursor", str(rows[0]["seq"])).json == rows[1:]
+    assert cli("history", ran, "--status", "error").json == rows[:1]
+    assert cli("history", ran, "--user", "nobody-else").json == []
+    assert cli("history", ran, "--since", "1h").json == rows
+    assert cli("history", ran, "--until", "2020-01-01").json == []
+    assert cli("history", "--all").json == rows
+
+    lines = [json.loads(line) for line in cli("history", ran, "--format", "jsonl").out.splitlines()]
+    assert lines == rows
+    table = list(csv.DictReader(io.StringIO(cli("history", ran, "--format", "csv").out)))
+    assert [line["source"] for line in table] == [row["source"] for row in rows]
+    short = cli("history", ran, "--format", "csv", "--limit", "2").out
+    assert len(list(csv.reader(io.StringIO(short)))) == 3
+    notebook = cli("history", ran, "--format", "ipynb").json
+    assert "".join(notebook["cells"][0]["source"]) == "apples = 1"
+    script = cli("history", ran, "--format", "script").out
+    compile(script, "script", "exec")
+    assert script.index("apples = 1") < script.index("plums")
+
+
+def test_search_finds_words_in_source_and_error(cli: CommandLine, ran: str) -> None:
+    assert [row["source"] for row in cli("search", "pears").json] == ["print('pears', apples)"]
+    assert [row["status"] for row in cli("search", "KeyErr*").json] == ["error"]
+    assert len(cli("search", "apples", "--notebook", ran).json) == 2
+    assert cli("search", "apples", "plums").json == []
+    assert cli("search", "nowhere").json == []
+    assert cli("search", "--status", "success", "apples", "--limit", "1").json
+
+
+def test_deleting_is_explicit(cli: CommandLine, ran: str) -> None:
+    assert cli("history", ran, "--delete", "--older-than", "1d").json == {"deleted": 0}
+    assert len(cli("history", ran).json) == 3
+    assert cli("history", "nobody", "--delete", "--older-than", "0s").code == 3
+    assert cli("history", ran, "--delete", "--older-than", "0s").json == {"deleted": 3}
+    assert cli("history", "--all").json == []
