@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,10 @@ Output = Mapping[str, Any]
 OUTPUT_OVERHEAD = 512  # bytes charged for each output object besides its content
 
 _MANY = 1024  # parts of a stream's text before they are joined
+
+# What ipykernel sends for text: the name first, the text last.
+_STREAM = re.compile(rb'\{"name":\s*"(\w+)",\s*"text":\s*"')
+_CUT_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$")
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _OVERWRITTEN = re.compile(r".*\r(?=[^\n])")
@@ -36,8 +41,13 @@ class StreamText:
 
     def add(self, text: str) -> None:
         """Append what the kernel wrote."""
-        if "\b" in text:
-            text = self._without_backspaces(text)
+        first, *others = text.split("\b")
+        self._append(first)
+        for other in others:
+            self._drop_last()
+            self._append(other)
+
+    def _append(self, text: str) -> None:
         if "\r" in text or self._waiting():
             text = self._take_line() + text
             text = _OVERWRITTEN.sub("", text)
@@ -79,18 +89,6 @@ class StreamText:
         self.size -= len(line)
         return line
 
-    def _without_backspaces(self, text: str) -> str:
-        kept: list[str] = []
-        for character in text:
-            if character != "\b":
-                kept.append(character)
-            elif kept:
-                if kept[-1] not in "\r\n":
-                    kept.pop()
-            else:
-                self._drop_last()
-        return "".join(kept)
-
     def _drop_last(self) -> None:
         if len(self.parts) == self._line or self.parts[-1].endswith("\r"):
             return
@@ -99,6 +97,29 @@ class StreamText:
         if last:
             self.parts.append(last)
         self._small = min(self._small, len(self.parts))
+
+
+def stream_beginning(content: bytes, room: int) -> dict[str, str] | None:
+    """Read the first bytes of a stream message's JSON without reading all of it.
+
+    A cell can print a hundred megabytes between two messages; when most of it will be
+    dropped, it need not become text first. Returns None when the JSON is not as expected.
+    """
+    match = _STREAM.match(content)
+    if match is None:
+        return None
+    text = content[match.end() : match.end() + room]
+    end = text.find(b'"')
+    while end > 0 and text[end - 1 : end] == b"\\":
+        end = text.find(b'"', end + 1)
+    if end >= 0:
+        return None  # it ends within the room: not worth the trouble
+    text = _CUT_ESCAPE.sub(rb"\1", text)
+    try:
+        found = json.loads(b'"' + text.decode("utf-8", "ignore").encode() + b'"', strict=False)
+    except ValueError:
+        return None
+    return {"name": match[1].decode(), "text": found}
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -9,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackroad_nb.core.outputs import StreamText, brief, error_text, plain, settled
+from blackroad_nb.core.outputs import (
+    StreamText,
+    brief,
+    error_text,
+    plain,
+    settled,
+    stream_beginning,
+)
+
+# A text cut inside an escaped pair ends in its first half.
+HALVES = [chr(code) for code in range(0xD800, 0xDC00)]
 
 
 def put_together(*pieces: str) -> str:
@@ -67,6 +78,39 @@ def test_many_pieces_take_linear_time_and_few_strings(piece: str) -> None:
     small = min(seconds(10_000) for _ in range(3))
     large = min(seconds(80_000) for _ in range(3))
     assert large < small * 8 * 4
+
+
+@given(st.text(), st.integers(0, 60))
+def test_the_beginning_of_a_long_text_is_read_without_the_rest(text: str, room: int) -> None:
+    for escaped in (True, False):
+        content = json.dumps({"name": "stdout", "text": text}, ensure_ascii=escaped)
+        found = stream_beginning(content.encode("utf-8", "surrogatepass"), room)
+        if found is not None and not found["text"].endswith(tuple(HALVES)):
+            assert found["name"] == "stdout"
+            assert text.startswith(found["text"])
+
+
+@pytest.mark.parametrize(
+    ("content", "room", "text"),
+    [
+        (b'{"name": "stdout", "text": "abcdef"}', 3, "abc"),
+        (b'{"name":"stderr","text":"a\\nbcdef"}', 2, "a"),
+        (b'{"name":"stderr","text":"a\\nbcdef"}', 3, "a\n"),
+        (b'{"name":"stderr","text":"a\\u00e9bcdef"}', 5, "a"),
+        (b'{"name":"stderr","text":"a\\\\ndef ghi"}', 3, "a\\"),
+        (b'{"name":"stderr","text":"a\\"bcdef"}', 4, 'a"b'),
+        ('{"name":"stderr","text":"a\u00e9bcdef"}'.encode(), 2, "a"),
+    ],
+)
+def test_a_text_is_cut_between_characters(content: bytes, room: int, text: str) -> None:
+    found = stream_beginning(content, room)
+    assert found is not None
+    assert found["text"] == text
+
+
+@pytest.mark.parametrize("content", [b'{"text": "abc", "name": "stdout"}', b"[]", b"", b"{"])
+def test_a_message_of_another_form_is_not_guessed_at(content: bytes) -> None:
+    assert stream_beginning(content, 2) is None
 
 
 def stream(name: str, text: str | list[str]) -> dict[str, object]:

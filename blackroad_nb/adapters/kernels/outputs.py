@@ -7,7 +7,7 @@ from typing import Any
 
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
 
 from blackroad_nb.core.outputs import OUTPUT_OVERHEAD, StreamText, dropped_text, settled
 
@@ -70,6 +70,10 @@ class CellOutputs:
         if len(text) > room:
             self.drop(len(text) - room)
 
+    def note(self, text: str) -> None:
+        """Tell the reader of the notebook something that the kernel did not say."""
+        self.stream("stderr", f"[blackroad-nb] {text}\n")
+
     def clear(self) -> None:
         """Remove the outputs and what they weighed."""
         self.items.clear()
@@ -105,15 +109,28 @@ class OutputClient(NotebookClient):
         self.nb["cells"][outputs.index] = outputs.node
         self.clear_display_id_mapping(outputs.index)
 
+    def refuses(self, kind: str, size: int) -> bool:
+        """Tell whether a message of `size` bytes finds no room; it is counted as dropped."""
+        outputs = self._cell()
+        if kind == "stream":
+            full = outputs.dropped > 0 and not self.clear_before_next_output
+        else:
+            full = self._is_limited(kind, size) and not self._has_room(kind, size)
+        if full:
+            outputs.drop(size)
+            self.on_output(outputs.index)
+        return full
+
+    def room(self) -> int:
+        """Return how many bytes of text may still come."""
+        outputs = self._cell()
+        return outputs.limit if self.clear_before_next_output else max(0, outputs.room())
+
     def take(self, message: Message, size: int) -> bool:
         """Apply one message of `size` bytes; True when it says that the kernel is idle."""
         outputs, kind = self._cell(), message["msg_type"]
         if kind == "error" and size > _BIG_ERROR:
             _cut_error(message["content"])
-        if self._is_limited(kind, size) and not self._has_room(kind, size):
-            outputs.drop(size)
-            self.on_output(outputs.index)
-            return False
         self._size = size
         try:
             self.process_message(message, outputs.node, outputs.index)
@@ -130,8 +147,13 @@ class OutputClient(NotebookClient):
         if msg["msg_type"] == "stream" and not hooked:
             outputs.stream(msg["content"]["name"], msg["content"]["text"])
             return None
+        try:
+            found = super().output(outs, msg, display_id, cell_index)
+        except ValidationError as error:
+            outputs.note(f"An output is no valid notebook output: {error.message[:200]}.")
+            return None
         outputs.held += self._size + OUTPUT_OVERHEAD
-        return super().output(outs, msg, display_id, cell_index)
+        return found
 
     def clear_output(self, outs: Any, msg: Message, cell_index: int) -> None:
         if self._is_hooked(msg) or msg["content"].get("wait"):

@@ -23,7 +23,7 @@ from jupyter_client.session import new_id
 from blackroad_nb.adapters.kernels.host import KernelHost
 from blackroad_nb.adapters.kernels.outputs import CellOutputs, Message, OutputClient
 from blackroad_nb.core.execution import Status
-from blackroad_nb.core.outputs import error_output, error_text
+from blackroad_nb.core.outputs import error_output, error_text, stream_beginning
 from blackroad_nb.errors import KernelStartFailed
 from blackroad_nb.ports import CellLimits, CellOutcome, Clock
 
@@ -35,6 +35,8 @@ SLICE_SECONDS = 0.005  # reading this long without a pause for the event loop
 RESEND_SECONDS = 0.5  # a kernel that subscribed us late gets asked again
 QUIET_SECONDS = 4.0  # replied, but idle never came: the message was lost
 KILL_SECONDS = 5.0
+_LARGE = 1_000_000  # bytes; only larger parts are worth not copying
+_WRAPPING = 1000  # bytes of a stream message around its text
 LAST_WORDS_SECONDS = 0.05  # silence after which a dead kernel has said everything
 
 
@@ -266,18 +268,18 @@ class KernelSession:
         """Read a channel for ever; busy kernels are read in batches, with pauses."""
         queue: zmq.Socket[bytes] = zmq.Socket.shadow(channel.socket.underlying)
         while True:
-            frames = await channel.socket.recv_multipart()
+            frames = await channel.socket.recv_multipart(copy=False)
             until = monotonic() + SLICE_SECONDS
             while True:
                 try:
-                    take(self._client.session.feed_identities(frames)[1])
+                    take(self._client.session.feed_identities(_parts(frames))[1])
                 except Exception:  # one bad message must not make the kernel deaf
                     log.warning("a message of kernel %s was ignored", self.kernel_id, exc_info=True)
                 if monotonic() > until:
                     await asyncio.sleep(0)
                     until = monotonic() + SLICE_SECONDS
                 try:
-                    frames = queue.recv_multipart(zmq.NOBLOCK)
+                    frames = queue.recv_multipart(zmq.NOBLOCK, copy=False)
                 except zmq.Again:
                     break
 
@@ -290,17 +292,33 @@ class KernelSession:
             return
         request.heard = self._silent_since
         size = sum(map(len, frames[4:]))
-        if request.outputs.dropped and json.loads(frames[1]).get("msg_type") == "stream":
-            request.outputs.drop(size)
+        kind = json.loads(frames[1]).get("msg_type")
+        if self._outputs.refuses(kind, size):
             return
-        message = self._client.session.deserialize(frames)
-        if self._outputs.take(message, size):
+        message, rest = self._message_within(frames, kind, size)
+        done = self._outputs.take(message, size)
+        if rest:
+            request.outputs.drop(rest)
+        if done:
             request.idle = True
             if request.reply is not None:
                 request.end("done")
 
+    def _message_within(self, frames: list[bytes], kind: str, size: int) -> tuple[Message, int]:
+        """Read a message; of a text that is larger than its room, only what fits.
+
+        Returns it with how many bytes were left out.
+        """
+        session, room = self._client.session, self._outputs.room()
+        if kind == "stream" and size > room + _WRAPPING:
+            content = stream_beginning(bytes(frames[4][: room + _WRAPPING]), room)
+            if content is not None:
+                message: Message = session.deserialize(frames, content=False)
+                return {**message, "content": content}, size - room
+        return session.deserialize(list(map(bytes, frames))), 0
+
     def _replied(self, frames: list[bytes]) -> None:
-        message = self._client.session.deserialize(frames)
+        message = self._client.session.deserialize(list(map(bytes, frames)))
         if message["msg_type"] == "kernel_info_reply" and not self._info.done():
             self._info.set_result(message["content"])
         quiet = self._quiet.get(message["parent_header"].get("msg_id", ""))
@@ -326,6 +344,11 @@ class KernelSession:
         asyncio.get_running_loop().call_later(
             QUIET_SECONDS - quiet + 0.01, self._await_idle, request
         )
+
+
+def _parts(frames: list[Any]) -> list[Any]:
+    """Return the parts of a message; a large one stays where zmq has put it."""
+    return [frame.bytes if len(frame) < _LARGE else frame.buffer for frame in frames]
 
 
 async def _ended(request: Request, seconds: float | None) -> Ending:
