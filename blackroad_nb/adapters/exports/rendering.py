@@ -179,6 +179,10 @@ def _without_drawings(notebook: Any) -> None:
 
 
 def _stock(notebook: Any, name: str, format: str) -> Exported:
+    if format in ("script", "python"):
+        for cell in notebook.cells:  # a script shows none, and they are copied three times
+            if cell.cell_type == "code":
+                cell.outputs = []
     if format in ("latex", "pdf") and shutil.which("inkscape") is None:
         _without_drawings(notebook)
     exporter = _exporter(format) if format in _RENDERERS else _foreign(format)
@@ -221,7 +225,8 @@ def _page(slides: bool) -> Any:
 def _exporter(format: str) -> Any:
     import nbconvert.exporters
 
-    options: dict[str, Any] = {"extra_template_basedirs": []}
+    # We have validated the notebook; nbconvert would after each of eleven preprocessors.
+    options: dict[str, Any] = {"extra_template_basedirs": [], "optimistic_validation": True}
     if format == "pdf" and os.name == "posix":
         # TeX reads and writes any file it is told to, unless it is told not to.
         # Source: https://tug.org/texinfohtml/kpathsea.html#Safe-filenames
