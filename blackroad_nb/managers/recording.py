@@ -15,11 +15,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import PurePath
 from typing import Any
 
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.notebook import Notebook, name_for
 from blackroad_nb.errors import NotebookExists, NotebookNotFound, StoreBusy, StoreError
 from blackroad_nb.ports import Clock, Store
 
@@ -265,8 +264,8 @@ class RecordWriter:
         for notebook in await self._moved(rename):
             suffix = notebook.path[len(rename.old) :]
             path = rename.new + suffix
-            named_after_file = notebook.name == PurePath(notebook.path).stem
-            name = PurePath(path).stem if named_after_file else notebook.name
+            named_after_file = notebook.name == name_for(notebook.path)
+            name = name_for(path) if named_after_file else notebook.name
             moved = replace(notebook, path=path, name=name, updated_at=self._clock())
             try:
                 await self._store.update_notebook(moved)
