@@ -14,7 +14,7 @@ from blackroad_nb.core.document import Document
 from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.plan import Plan, Step
 from blackroad_nb.core.run import CellResult, Run, RunRequest, RunStatus
-from blackroad_nb.errors import BlackRoadError, StoreError
+from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.run_history import RunHistory, bare, storable, unfinished
 from blackroad_nb.managers.run_log import RunLog
@@ -332,7 +332,7 @@ class RunPass:
         self._stored = asyncio.get_running_loop().time()
         try:
             await self._around.store.put_run(bare(self.snapshot()))
-        except StoreError as error:
+        except (StoreError, NotebookNotFound) as error:  # the latter: deleted meanwhile
             log.error("run %s could not be stored. %s", self._run.id, error.message)  # noqa: TRY400
             if final:
                 self._notes.append(f"The run itself could not be stored: {error.message}")

@@ -25,7 +25,7 @@ from blackroad_nb.errors import (
     StoreError,
 )
 from blackroad_nb.managers.artefact import Artefact
-from blackroad_nb.managers.run_history import completed
+from blackroad_nb.managers.run_history import bare, completed
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_pass import Assignment, RunPass, Surroundings
 from blackroad_nb.ports import (
@@ -152,10 +152,9 @@ class RunManager:
     async def list(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         """Return runs without outputs, the newest first."""
         stored = await self._store.list_runs(notebook_id, limit)
-        return tuple(
-            _without_outputs(self._active[run.id][0].snapshot()) if run.id in self._active else run
-            for run in stored
-        )
+        active = [bare(run.snapshot()) for run, _ in reversed(self._active.values())]
+        wanted = [run for run in active if notebook_id in (None, run.notebook_id)]
+        return (*wanted, *(run for run in stored if run.id not in self._active))[:limit]
 
     async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """Yield a run's events after number `after`, then those to come, to its end.
@@ -370,10 +369,6 @@ def _requested(request: RunRequest) -> dict[str, Any]:
     for name in ("notebook_id", "user"):
         del values[name]
     return values
-
-
-def _without_outputs(run: Run) -> Run:
-    return replace(run, cells=tuple(replace(cell, outputs=()) for cell in run.cells))
 
 
 def _replayed(run: Run) -> RunLog:

@@ -1,0 +1,686 @@
+"""Runs over a fake kernel and an in-memory store: what is decided, told and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_bench import RunBench, run_bench
+
+from blackroad_nb.adapters.fake_kernels import FakeKernelRunner
+from blackroad_nb.adapters.memory import MemoryStore
+from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.run import Run, RunRequest, RunStatus
+from blackroad_nb.errors import (
+    FileExists,
+    InvalidInput,
+    NotebookNotFound,
+    PathNotAllowed,
+    RunActive,
+    RunNotFound,
+    StoreBusy,
+)
+from blackroad_nb.ports import CellLimits
+
+OK, ERROR, ABORTED = Status.SUCCESS, Status.ERROR, Status.ABORTED
+SLEEP = "time.sleep(30)"
+
+
+def statuses(run: Run) -> list[Status]:
+    return [cell.status for cell in run.cells]
+
+
+def play(folder: Path, scenario: Callable[[RunBench], Any], **parts: Any) -> None:
+    async def whole() -> None:
+        async with asyncio.timeout(60), run_bench(folder, **parts) as bench:
+            await scenario(bench)
+
+    asyncio.run(whole())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110, files tell nobody that they changed
+            await asyncio.sleep(0.01)
+
+
+def test_a_whole_run(tmp_path: Path) -> None:
+    markdown = {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "# hi"}
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 1\nprint('a')", markdown, "", "print(x + 1)")
+        started = await bench.running.start(RunRequest(notebook_id, user="ann"))
+        assert started.status is RunStatus.PENDING
+        assert bench.running.active == 1
+        run = await bench.running.wait(started.id)
+        assert bench.running.active == 0
+        assert (run.status, run.message, run.user) == (RunStatus.SUCCESS, None, "ann")
+        assert run.artefact == run.path == str(bench.path)
+        assert [(cell.index, cell.status) for cell in run.cells] == [(0, OK), (3, OK)]
+        assert bench.texts() == ["a\n", "", "", "2\n"]
+        assert run.cells[1].outputs[0]["text"] == "2\n"
+        assert run.started_at is not None
+        assert run.finished_at is not None
+        kernel, cwd, title = bench.kernels.started[0]
+        assert (kernel, cwd, title) == ("python3", tmp_path, str(bench.path))
+        assert bench.kernels.live == {}
+
+        rows = await bench.rows(run.id)
+        assert [(row.cell_index, row.cell_id, row.status) for row in rows] == [
+            (0, "c0", OK),
+            (3, "c3", OK),
+        ]
+        assert [row.id for row in rows] == [execution_id(*request) for request in bench.requests]
+        assert [row.id for row in rows] == [cell.execution_id for cell in run.cells]
+        for row in rows:
+            assert (row.origin, row.user, row.user_source, row.server, row.path) == (
+                "run",
+                "ann",
+                "os",
+                "here:1",
+                str(bench.path),
+            )
+            assert row.notebook_id == notebook_id
+        assert json.loads(rows[0].output or "")[0]["text"] == "a\n"
+        assert await bench.running.get(run.id) == run
+
+    play(tmp_path, scenario)
+
+
+def test_events_are_numbered_and_can_be_had_late(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')", "raise ValueError('no')", "1")
+        started = await bench.running.start(RunRequest(notebook_id))
+        live = await bench.events(started.id)
+        assert [event.number for event in live] == list(range(1, len(live) + 1))
+        assert [event.kind for event in live if event.kind != "output"] == [
+            "run_started",
+            "cell_started",
+            "cell_finished",
+            "cell_started",
+            "cell_finished",
+            "run_finished",
+        ]
+        assert live[0].data["total"] == 3
+        first = next(event for event in live if event.kind == "cell_finished")
+        assert first.data["outputs"][0]["text"] == "a\n"
+        assert live[-1].data["status"] == "error"
+        for event in live:
+            json.dumps(event.data)
+        assert await bench.events(started.id) == live
+        assert await bench.events(started.id, after=3) == live[3:]
+        assert await bench.events(started.id, after=999) == []
+        # forgotten: made up from what is stored
+        bench.running._logs.clear()
+        replayed = await bench.events(started.id)
+        assert [event.kind for event in replayed] == [
+            event.kind for event in live if event.kind != "output"
+        ]
+        assert [e.data for e in replayed if e.kind == "cell_finished"] == [
+            e.data for e in live if e.kind == "cell_finished"
+        ]
+
+    play(tmp_path, scenario)
+
+
+def test_an_error_ends_the_run_and_the_rest_is_aborted(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1", "1/0", "2", "3")
+        run = await bench.run(notebook_id)
+        assert run.status is RunStatus.ERROR
+        assert statuses(run) == [OK, ERROR, ABORTED, ABORTED]
+        assert (run.cells[1].error or "").startswith("ZeroDivisionError")
+        assert run.cells[2].execution_id is None
+        assert len(await bench.rows(run.id)) == 2
+        assert [cell["execution_count"] for cell in bench.cells()] == [1, 2, None, None]
+
+    play(tmp_path, scenario)
+
+
+def test_continue_on_error(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1/0", "print('on')", "raise KeyError(1)")
+        run = await bench.run(notebook_id, continue_on_error=True)
+        assert run.status is RunStatus.ERROR
+        assert statuses(run) == [ERROR, OK, ERROR]
+
+    play(tmp_path, scenario)
+
+
+def test_a_cell_that_says_it_raises_is_no_failure(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        raises = {
+            "cell_type": "code",
+            "id": "r",
+            "metadata": {"tags": ["raises-exception"]},
+            "source": "1/0",
+            "outputs": [],
+            "execution_count": None,
+        }
+        notebook_id = await bench.notebook("1", raises, "2")
+        run = await bench.run(notebook_id)
+        assert run.status is RunStatus.SUCCESS
+        assert statuses(run) == [OK, ERROR, OK]
+        with pytest.raises(InvalidInput, match="nothing to resume"):
+            await bench.running.start(RunRequest(notebook_id, resume=True))
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "cell"),
+    [
+        ("import os\nos._exit(1)", RunStatus.KILLED, Status.KILLED),
+        ("import time\n" + SLEEP, RunStatus.TIMEOUT, Status.TIMEOUT),
+    ],
+)
+@pytest.mark.parametrize("go_on", [False, True])
+def test_death_and_time_out(
+    tmp_path: Path, source: str, status: RunStatus, cell: Status, go_on: bool
+) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1", source, "2")
+        run = await bench.run(notebook_id, timeout_seconds=0.2, continue_on_error=go_on)
+        assert run.status is status
+        goes_on = go_on and cell is Status.TIMEOUT  # a dead kernel runs nothing more
+        assert statuses(run) == [OK, cell, OK if goes_on else ABORTED]
+
+    play(tmp_path, scenario)
+
+
+def test_a_cells_own_time_out_counts_before_the_calls(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook(
+            {
+                "cell_type": "code",
+                "id": "a",
+                "metadata": {"blackroad": {"timeout": 0.1}},
+                "source": SLEEP,
+                "outputs": [],
+                "execution_count": None,
+            }
+        )
+        run = await bench.run(notebook_id, timeout_seconds=60)
+        assert run.status is RunStatus.TIMEOUT
+        assert "0.1 s" in (run.cells[0].error or "")
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("request_", "sources", "ran"),
+    [
+        ({"cell": 1}, ["print(1)", "print(2)", "print(3)"], [1]),
+        ({"cell": 1, "with_predecessors": True}, ["x = 1", "print(x)", "print(3)"], [0, 1]),
+        ({"cell": 0, "parameters": {"x": 5}}, ["print(x)", "1"], [0, 1]),
+    ],
+)
+def test_one_cell(
+    tmp_path: Path, request_: dict[str, Any], sources: Sequence[str], ran: list[int]
+) -> None:
+    async def scenario(bench: RunBench) -> None:
+        run = await bench.run(await bench.notebook(*sources), **request_)
+        assert run.status is RunStatus.SUCCESS
+        assert [cell.index for cell in run.cells] == ran
+
+    play(tmp_path, scenario)
+
+
+def test_parameters_are_injected_and_replaced(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        tagged = {
+            "cell_type": "code",
+            "id": "p",
+            "metadata": {"tags": ["parameters"]},
+            "source": "a = 1\nb = 'x'",
+            "outputs": [],
+            "execution_count": None,
+        }
+        notebook_id = await bench.notebook("", tagged, "print(a, b)")
+        run = await bench.run(notebook_id, parameters={"a": 2, "c": None})
+        assert run.status is RunStatus.SUCCESS
+        assert run.message == "No default in the cell tagged `parameters`: c."
+        assert run.cells[-1].outputs[0]["text"] == "2 x\n"
+        cells = bench.cells()
+        assert [cell["metadata"].get("tags") for cell in cells] == [
+            None,
+            ["parameters"],
+            ["injected-parameters"],
+            None,
+        ]
+        assert (await bench.store.get_notebook(notebook_id)).cell_count == 4
+        again = await bench.run(notebook_id, parameters={"a": 3})
+        assert again.cells[-1].outputs[0]["text"] == "3 x\n"
+        assert len(bench.cells()) == 4
+
+    play(tmp_path, scenario)
+
+
+def test_parameters_need_python(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        content = json.loads(bench.path.read_text())
+        content["metadata"]["kernelspec"] = {"name": "ir", "display_name": "R", "language": "R"}
+        bench.path.write_text(json.dumps(content))
+        with pytest.raises(InvalidInput, match=r"Python notebooks only.*'ir'"):
+            await bench.running.start(RunRequest(notebook_id, parameters={"a": 1}))
+
+    play(tmp_path, scenario)
+
+
+def test_output_elsewhere(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('x')")
+        before = bench.path.read_bytes()
+        target = tmp_path / "out.ipynb"
+        run = await bench.run(notebook_id, output=str(target))
+        assert run.artefact == str(target)
+        assert bench.texts(target) == ["x\n"]
+        assert bench.path.read_bytes() == before
+        mark = json.loads(target.read_text())["metadata"]["blackroad"]
+        assert mark == {"notebook_id": notebook_id, "run_id": run.id}
+        again = await bench.run(notebook_id, output=str(target))  # an earlier output of it
+        assert again.status is RunStatus.SUCCESS
+
+    play(tmp_path, scenario)
+
+
+def test_output_never_replaces_anything_else(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        one = await bench.notebook("1")
+        await bench.notebook("2", name="b")
+        other, text = tmp_path / "b.ipynb", tmp_path / "t.ipynb"
+        text.write_text("not a notebook")
+        for path in (other, text):
+            before = path.read_bytes()
+            with pytest.raises(FileExists, match="no earlier output"):
+                await bench.running.start(RunRequest(one, output=str(path)))
+            assert path.read_bytes() == before
+        with pytest.raises(PathNotAllowed):
+            await bench.running.start(RunRequest(one, output=str(tmp_path / ".." / "o.ipynb")))
+        with pytest.raises(InvalidInput, match="must end in"):
+            await bench.running.start(RunRequest(one, output=str(tmp_path / "o.txt")))
+        assert bench.kernels.started == []
+
+    play(tmp_path, scenario)
+
+
+def test_a_file_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')", "import time\ntime.sleep(0.3)", "1")
+        started = await bench.running.start(RunRequest(notebook_id))
+        bench.path.write_text(bench.path.read_text() + "\n")  # somebody saves it
+        theirs = bench.path.read_bytes()
+        run = await bench.running.wait(started.id)
+        assert run.status is RunStatus.SUCCESS
+        assert bench.path.read_bytes() == theirs
+        beside = tmp_path / f"a.run-{run.id[:8]}.ipynb"
+        assert run.artefact == str(beside)
+        assert "changed on disk" in (run.message or "")
+        assert str(beside) in (run.message or "")
+        assert bench.texts(beside)[0] == "a\n"
+
+    play(tmp_path, scenario)
+
+
+def test_a_file_deleted_meanwhile_is_kept_beside(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')")
+        started = await bench.running.start(RunRequest(notebook_id))
+        bench.path.unlink()
+        run = await bench.running.wait(started.id)
+        assert not bench.path.exists()
+        assert bench.texts(Path(run.artefact or ""))[0] == "a\n"
+
+    play(tmp_path, scenario)
+
+
+def test_output_reaches_the_artefact_while_the_cell_runs(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('early')\nimport time\n" + SLEEP)
+        started = await bench.running.start(RunRequest(notebook_id))
+        await until(lambda: bench.texts() == ["early\n"])
+        assert (await bench.running.get(started.id)).status is RunStatus.RUNNING
+        await bench.running.cancel(started.id)
+        events = await bench.events(started.id)
+        shown = [event for event in events if event.kind == "output"]
+        assert shown[0].data["output"]["text"] == "early\n"
+
+    play(tmp_path, scenario)
+
+
+def test_a_long_cell_is_recorded_before_it_ends(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("import time\n" + SLEEP)
+        started = await bench.running.start(RunRequest(notebook_id))
+        async with asyncio.timeout(10):
+            while not (rows := await bench.rows(started.id)):  # noqa: ASYNC110, as above
+                await asyncio.sleep(0.05)
+        assert rows[0].status is Status.PENDING
+        await bench.running.cancel(started.id)
+        (row,) = await bench.rows(started.id)
+        assert row.status is ERROR
+
+    play(tmp_path, scenario)
+
+
+def test_cancel_interrupts_and_keeps_what_was_done(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')", "print('b')\n" + SLEEP, "print('c')")
+        started = await bench.running.start(RunRequest(notebook_id))
+        await until(lambda: bench.texts()[:2] == ["a\n", "b\n"])
+        run = await bench.running.cancel(started.id)
+        assert run.status is RunStatus.CANCELLED
+        assert statuses(run) == [OK, ERROR, ABORTED]
+        assert (run.cells[1].error or "").startswith("KeyboardInterrupt")
+        assert "cancelled" in (run.message or "")
+        assert bench.texts() == ["a\n", "b\n", ""]
+        assert bench.kernels.live == {}
+        assert await bench.running.cancel(started.id) == await bench.running.get(started.id)
+
+    play(tmp_path, scenario)
+
+
+class StubbornRunner(FakeKernelRunner):
+    """Its kernels do not react to an interrupt."""
+
+    async def start(self, *arguments: Any, **more: Any) -> Any:
+        kernel = await super().start(*arguments, **more)
+
+        async def ignore() -> None:
+            return None
+
+        kernel.interrupt = ignore  # type: ignore[method-assign]
+        return kernel
+
+
+def test_cancel_kills_what_does_not_react(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("import time\n" + SLEEP)
+        started = await bench.running.start(RunRequest(notebook_id))
+        await until(lambda: bench.requests)
+        run = await bench.running.cancel(started.id)
+        assert run.status is RunStatus.CANCELLED
+        assert statuses(run) == [Status.KILLED]
+        assert "did not react" in (run.cells[0].error or "")
+        assert bench.kernels.live == {}
+
+    play(tmp_path, scenario, kernels=StubbornRunner(), limits=CellLimits(grace_seconds=0.2))
+
+
+class SlowRunner(FakeKernelRunner):
+    """Its kernels never come up."""
+
+    async def start(self, *arguments: Any, **more: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+def test_cancel_while_the_kernel_starts(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        started = await bench.running.start(RunRequest(notebook_id))
+        run = await bench.running.cancel(started.id)
+        assert run.status is RunStatus.CANCELLED
+        assert statuses(run) == [ABORTED]
+
+    play(tmp_path, scenario, kernels=SlowRunner())
+
+
+def test_a_kernel_that_does_not_exist(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        before = bench.path.read_bytes()
+        run = await bench.run(notebook_id)
+        assert run.status is RunStatus.ERROR
+        assert "no kernel named 'python3'" in (run.message or "")
+        assert bench.path.read_bytes() == before
+        events = await bench.events(run.id)
+        assert events[-1].kind == "run_finished"
+
+    play(tmp_path, scenario, kernels=FakeKernelRunner(names=()))
+
+
+def test_close_cancels_what_is_active(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')\nimport time\n" + SLEEP)
+        started = await bench.running.start(RunRequest(notebook_id))
+        await until(lambda: bench.texts() == ["a\n"])
+        await bench.running.close()
+        assert (await bench.running.get(started.id)).status is RunStatus.CANCELLED
+        with pytest.raises(RunActive, match="stopping"):
+            await bench.running.start(RunRequest(notebook_id))
+
+    play(tmp_path, scenario)
+
+
+def test_one_run_at_a_time_writes_a_file(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("import time\n" + SLEEP)
+        first = await bench.running.start(RunRequest(notebook_id))
+        with pytest.raises(RunActive, match="writing"):
+            await bench.running.start(RunRequest(notebook_id))
+        other = await bench.running.start(RunRequest(notebook_id, output=str(tmp_path / "o.ipynb")))
+        await bench.running.cancel(first.id)
+        await bench.running.cancel(other.id)
+        again = await bench.running.start(RunRequest(notebook_id))
+        await bench.running.cancel(again.id)
+
+    play(tmp_path, scenario)
+
+
+def test_two_requests_at_once_are_one_run(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        answers = await asyncio.gather(
+            *(bench.running.start(RunRequest(notebook_id)) for _ in range(5)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(answer, Run) for answer in answers) == 1
+        assert sum(isinstance(answer, RunActive) for answer in answers) == 4
+
+    play(tmp_path, scenario)
+
+
+def test_the_number_of_runs_is_bounded(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        ids = [await bench.notebook("import time\n" + SLEEP, name=f"n{i}") for i in range(3)]
+        runs = [await bench.running.start(RunRequest(ids[i])) for i in range(2)]
+        with pytest.raises(RunActive, match="2 runs are active"):
+            await bench.running.start(RunRequest(ids[2]))
+        listed = await bench.running.list()
+        assert {run.id for run in listed} == {run.id for run in runs}
+        await bench.running.cancel(runs[0].id)
+        await bench.running.start(RunRequest(ids[2]))
+
+    play(tmp_path, scenario, max_active=2)
+
+
+def test_resume_in_the_kept_kernel(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 20", "print(x)", "y", "print(x + y)")
+        first = await bench.run(notebook_id, keep_kernel=True)
+        assert statuses(first) == [OK, OK, ERROR, ABORTED]
+        content = json.loads(bench.path.read_text())
+        content["cells"][2]["source"] = "y = 22"
+        bench.path.write_text(json.dumps(content))
+        second = await bench.run(notebook_id, resume=True, keep_kernel=True)
+        assert second.status is RunStatus.SUCCESS
+        assert "Resumed at cell 2" in (second.message or "")
+        assert second.kernel_id == first.kernel_id
+        assert statuses(second) == [OK] * 4
+        assert [row.cell_index for row in await bench.rows(second.id)] == [2, 3]
+        assert bench.texts()[1] == "20\n"  # kept from before
+        assert bench.texts()[3] == "42\n"
+        assert len(bench.kernels.started) == 1
+
+    play(tmp_path, scenario)
+
+
+def test_resume_without_the_kernel_runs_all_again_and_says_so(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 20", "y", "print(x)")
+        await bench.run(notebook_id)
+        content = json.loads(bench.path.read_text())
+        content["cells"][1]["source"] = "y = 22"
+        bench.path.write_text(json.dumps(content))
+        second = await bench.run(notebook_id, resume=True)
+        assert second.status is RunStatus.SUCCESS
+        assert "were run again" in (second.message or "")
+        assert [row.cell_index for row in await bench.rows(second.id)] == [0, 1, 2]
+
+    play(tmp_path, scenario)
+
+
+def test_resume_keeps_parameters_and_output(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        target = tmp_path / "out.ipynb"
+        notebook_id = await bench.notebook("print(n)", "1/0")
+        first = await bench.run(notebook_id, parameters={"n": 7}, output=str(target))
+        assert first.status is RunStatus.ERROR
+        content = json.loads(bench.path.read_text())
+        content["cells"][1]["source"] = "print('fixed')"
+        bench.path.write_text(json.dumps(content))
+        second = await bench.run(notebook_id, resume=True)
+        assert second.artefact == str(target)
+        assert bench.texts(target)[1:] == ["7\n", "fixed\n"]
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_refused_resume_keeps_the_kernel(tmp_path: Path, kept: bool) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        with pytest.raises(InvalidInput, match="no earlier run"):
+            await bench.running.start(RunRequest(notebook_id, resume=True))
+        await bench.run(notebook_id, keep_kernel=kept)
+        for _ in range(2):
+            with pytest.raises(InvalidInput, match="nothing to resume"):
+                await bench.running.start(RunRequest(notebook_id, resume=True))
+        assert len(bench.kernels.live) == int(kept)
+
+    play(tmp_path, scenario)
+
+
+def test_what_does_not_exist(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        with pytest.raises(NotebookNotFound):
+            await bench.running.start(RunRequest("no-such-notebook"))
+        for use in (bench.running.get, bench.running.wait, bench.running.cancel, bench.events):
+            with pytest.raises(RunNotFound):
+                await use("no-such-run")
+        notebook_id = await bench.notebook("1")
+        bench.path.unlink()
+        with pytest.raises(NotebookNotFound):
+            await bench.running.start(RunRequest(notebook_id))
+        assert bench.running.active == 0
+
+    play(tmp_path, scenario)
+
+
+def test_a_run_of_another_process_cannot_be_cancelled_here(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        run = Run("r1", notebook_id, RunStatus.RUNNING, {}, str(bench.path), "python3")
+        await bench.store.put_run(run)
+        with pytest.raises(RunActive, match="another process"):
+            await bench.running.cancel("r1")
+
+    play(tmp_path, scenario)
+
+
+class BrokenStore(MemoryStore):
+    """Refuses rows and runs while `broken`."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def _fail(self) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StoreBusy("The database is busy.")
+
+    async def record(self, executions: Sequence[Execution]) -> int:
+        self._fail()
+        return await super().record(executions)
+
+
+@pytest.mark.parametrize(("failures", "lost"), [(2, 0), (1000, 2)])
+def test_a_broken_store_stops_no_cell(tmp_path: Path, failures: int, lost: int) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(1)", "print(2)")
+        run = await bench.run(notebook_id)
+        assert run.status is RunStatus.SUCCESS
+        assert bench.texts() == ["1\n", "2\n"]
+        assert len(await bench.rows(run.id)) == 2 - lost
+        assert (f"{lost} rows are missing" in (run.message or "")) == bool(lost)
+
+    play(tmp_path, scenario, store=BrokenStore(failures))
+
+
+def test_a_clock_set_back_does_not_make_durations_negative(tmp_path: Path) -> None:
+    times = iter(datetime(2026, 1, 2, tzinfo=UTC) - timedelta(hours=hour) for hour in range(99))
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("import time\ntime.sleep(0.05)")
+        run = await bench.run(notebook_id)
+        assert (run.cells[0].duration_ms or 0) >= 40
+        (row,) = await bench.rows(run.id)
+        assert row.finished_at is not None
+        assert row.finished_at > row.started_at
+
+    back = FakeKernelRunner(clock=lambda: next(times))
+    play(tmp_path, scenario, kernels=back, clock=lambda: next(times))
+
+
+def test_five_thousand_cells_take_linear_time(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        loop = asyncio.get_running_loop()
+        spent = []
+        for count in (500, 5000):
+            notebook_id = await bench.notebook(
+                *(f"print({index})" for index in range(count)), name=f"n{count}"
+            )
+            begun = loop.time()
+            run = await bench.run(notebook_id)
+            spent.append(loop.time() - begun)
+            assert run.status is RunStatus.SUCCESS
+            assert len(run.cells) == count
+            assert bench.texts(tmp_path / f"n{count}.ipynb")[-1] == f"{count - 1}\n"
+        assert spent[1] < spent[0] * 10 * 3
+
+    play(tmp_path, scenario)
+
+
+def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')\nimport time\ntime.sleep(0.2)")
+        started = await bench.running.start(RunRequest(notebook_id))
+        await bench.store.delete_notebook(notebook_id)
+        run = await bench.running.wait(started.id)
+        assert run.status is RunStatus.SUCCESS
+        assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario)
+
+
+def test_a_read_only_folder_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')")
+
+        async def refuse(*_: Any, **__: Any) -> str:
+            raise InvalidInput("'a.ipynb' cannot be written: No space left on device.")
+
+        bench.files.write = refuse  # type: ignore[method-assign]
+        run = await bench.run(notebook_id)
+        assert run.status is RunStatus.SUCCESS
+        assert "No space left" in (run.message or "")
+        assert run.cells[0].outputs[0]["text"] == "a\n"
+
+    play(tmp_path, scenario)
