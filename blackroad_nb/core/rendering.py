@@ -140,7 +140,8 @@ def kernel_record(kernel: KernelInfo | RegisteredKernel) -> Record:
         "argv": list(kernel.argv),
     }
     if isinstance(kernel, KernelInfo):
-        return {**record, "registered": kernel.registered}
+        record["registered"] = kernel.registered
+        return {**record, "problem": kernel.problem} if kernel.problem else record
     return {"id": kernel.id, **record, "created_at": timestamp(kernel.created_at)}
 
 
