@@ -1,0 +1,275 @@
+"""`up`, and runs on the server it opens: handed over, followed, cancelled."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from tests.cli.conftest import CommandLine
+
+SECONDS = 40
+LINK = re.compile(r"http://127\.0\.0\.1:\d+/lab\S*\?token=\w+")
+
+
+@dataclass
+class Open:
+    """A server that `up` opened, with what it has printed so far."""
+
+    cli: CommandLine
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def link(self) -> str:
+        found = LINK.search(self.text)
+        assert found, self.text
+        return found[0]
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.append(line)
+
+
+def open_server(cli: CommandLine, *words: str) -> Open:
+    process = cli.popen(
+        "up", "--no-browser", *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    server = Open(cli, process)
+    server.reader = threading.Thread(target=server.read)
+    server.reader.start()
+    wait_for(lambda: LINK.search(server.text) is not None or process.poll() is not None)
+    assert process.poll() is None, server.text
+    return server
+
+
+def stop(server: Open, number: signal.Signals) -> None:
+    server.process.send_signal(number)
+    assert server.process.wait(timeout=SECONDS) == 0, server.text
+    assert server.reader is not None
+    server.reader.join(timeout=SECONDS)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
+    home = tmp_path_factory.mktemp("up")
+    cli = CommandLine(home, {"JUPYTER_RUNTIME_DIR": str(home / "runtime")})
+    opened = open_server(cli)
+    yield opened
+    stop(opened, signal.SIGINT)
+    assert "JupyterLab has stopped." in opened.text
+    assert not list((home / "runtime").glob("jpserver-*.json"))
+
+
+def write(server: Open, name: str, *sources: str) -> str:
+    cells = [
+        {"cell_type": "code", "id": f"c{index}", "metadata": {}, "source": source,
+         "outputs": [], "execution_count": None}
+        for index, source in enumerate(sources)
+    ]  # fmt: skip
+    kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    document = {"cells": cells, "metadata": {"kernelspec": kernelspec}, "nbformat": 4}
+    path = server.cli.folder / "workspace" / f"{name}.ipynb"
+    path.write_text(json.dumps({**document, "nbformat_minor": 5}))
+    return str(path)
+
+
+def runs(server: Open) -> list[dict[str, Any]]:
+    return list(server.cli("executions", "list", "--server").json)
+
+
+def test_the_link_opens_the_demo_notebook(server: Open) -> None:
+    assert "/lab/tree/welcome.ipynb?" in server.link
+    with urlopen(server.link) as page:
+        assert b"jupyter-config-data" in page.read()
+    (row,) = [row for row in server.cli("list").json if row["path"].endswith("welcome.ipynb")]
+    done = server.cli("execute", row["id"], "--server")
+    assert done.code == 0, done.err
+    assert "[success]" in done.out
+
+
+def test_it_listens_on_loopback_only(server: Open) -> None:
+    port = int(server.link.split(":")[2].split("/")[0])
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    for address in others - {"127.0.0.1", "::1", "127.0.1.1"}:
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((address, port), timeout=5).close()
+    with pytest.raises(OSError, match="403"):
+        urlopen(f"http://127.0.0.1:{port}/api/contents")
+
+
+def test_a_second_up_points_to_the_first(server: Open) -> None:
+    again = server.cli("up", "--no-browser")
+    assert again.code == 0
+    assert server.link in again.out
+
+
+def test_a_run_on_the_server_looks_like_one_here(server: Open) -> None:
+    path = write(server, "shown", "print('one')", "6 * 7", "1 / 0")
+    done = server.cli("execute", path, "--server")
+    assert done.code == 1
+    assert re.sub(r"\d+ms", "Nms", done.out).splitlines()[:4] == [
+        "\N{CHECK MARK} Cell 0 [success] (Nms)",
+        "  one",
+        "\N{CHECK MARK} Cell 1 [success] (Nms)",
+        "  42",
+    ]
+    assert done.complaint == "cell 2 [error]: ZeroDivisionError: division by zero"
+    assert json.loads(Path(path).read_text())["cells"][0]["outputs"][0]["text"] in (
+        "one\n",
+        ["one\n"],
+    )
+    assert [row["status"] for row in server.cli("history", path).json] == [
+        "error",
+        "success",
+        "success",
+    ]
+
+
+def test_a_run_is_left_alone_watched_and_cancelled(server: Open) -> None:
+    path = write(server, "long", "print('begun')", "import time\ntime.sleep(60)")
+    told = server.cli("execute", path, "--server", "--detach")
+    (run_id,) = re.findall(r"Started run (\S+);", told.out)
+    watching = server.cli.popen(
+        "executions", "watch", run_id, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert watching.stdout is not None
+    assert "Cell 0 [success]" in watching.stdout.readline()
+    assert server.cli("execute", path, "--server").code == 4
+    assert server.cli("executions", "cancel", run_id).json["id"] == run_id
+    _, complaint = watching.communicate(timeout=SECONDS)
+    assert watching.returncode == 1
+    assert "cancelled" in complaint
+    late = server.cli("executions", "watch", run_id, "--json")
+    assert late.code == 1
+    assert json.loads(late.out)["status"] == "cancelled"
+
+
+def test_interrupting_cancels_the_run_there(server: Open) -> None:
+    path = write(server, "stopped", "print('begun')", "import time\ntime.sleep(60)")
+    process = server.cli.popen(
+        "execute", path, "--server", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert "Cell 0 [success]" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert complaint.count("\n") == 1
+    (run,) = [run for run in runs(server) if run["path"] == path]
+    assert run["status"] == "cancelled"
+
+
+def test_the_run_outlives_the_command_that_asked_for_it(server: Open) -> None:
+    path = write(
+        server, "outlives", "print('begun')", "import time\ntime.sleep(1.5)", "print('end')"
+    )
+    process = server.cli.popen("execute", path, "--server", stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert "Cell 0" in process.stdout.readline()
+    process.kill()
+    process.wait(timeout=SECONDS)
+    process.stdout.close()
+    (run,) = [run for run in runs(server) if run["path"] == path]
+    assert run["status"] == "running"
+    assert server.cli("executions", "watch", run["id"], "--json").json["status"] == "success"
+
+
+def test_a_kept_kernel_resumes_with_its_state(server: Open) -> None:
+    path = write(server, "kept", "x = 1", "1 / 0", "print('x is', x)")
+    assert server.cli("execute", path, "--server", "--keep-kernel").code == 1
+    write(server, "kept", "raise SystemExit", "y = 0", "print('x is', x)")
+    done = server.cli("execute", path, "--server", "--resume")
+    assert done.code == 0, done.err
+    assert "  x is 1\n" in done.out
+    assert "Cell 0" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["execute", "outside.ipynb", "--server"], 7, "No running server serves"),
+        (["execute", "nobody", "--server"], 3, "nobody"),
+        (["executions", "watch", "nobody"], 3, "nobody"),
+        (["executions", "cancel", "nobody"], 3, "nobody"),
+        (["executions", "list", "--server", "http://127.0.0.1:9/"], 7, "No notebook server"),
+    ],
+)
+def test_refusals(server: Open, words: list[str], code: int, said: str) -> None:
+    refused = server.cli(*words)
+    assert said in refused.complaint
+    assert refused.code == code
+
+
+def test_a_wrong_token_is_refused(server: Open) -> None:
+    address = server.link.split("lab")[0]
+    assert server.cli("executions", "list", "--server", address).code == 0
+    assert server.cli("executions", "list", "--server", server.link).code == 0
+    refused = server.cli("executions", "list", "--server", address, "--token", "wrong")
+    assert refused.code == 7
+    assert "--token" in refused.complaint
+
+
+def test_several_servers_must_be_told_apart(server: Open) -> None:
+    note = server.cli.folder / "runtime" / f"jpserver-{os.getpid()}.json"
+    said = {"url": "http://127.0.0.1:9/", "token": "x", "pid": os.getpid()}
+    note.write_text(json.dumps({**said, "root_dir": str(server.cli.folder / "workspace")}))
+    try:
+        refused = server.cli("execute", write(server, "twice", "1"), "--server")
+        assert refused.code == 7
+        assert "http://127.0.0.1:9/" in refused.complaint
+        assert server.link.split("lab")[0] in refused.complaint
+    finally:
+        note.unlink()
+
+
+def test_without_a_server(cli: CommandLine) -> None:
+    alone = CommandLine(cli.folder, {"JUPYTER_RUNTIME_DIR": str(cli.folder / "none")})
+    for words in (["execute", "x.ipynb", "--server"], ["executions", "watch", "x"]):
+        refused = alone(*words)
+        assert refused.code == 7
+        assert "No notebook server is running" in refused.complaint
+
+
+def test_the_demo_never_overwrites_and_a_used_port_is_told(cli: CommandLine) -> None:
+    folder = cli.folder / "mine"
+    folder.mkdir()
+    (folder / "welcome.ipynb").write_text("mine")
+    alone = CommandLine(cli.folder, {"JUPYTER_RUNTIME_DIR": str(cli.folder / "runtime")})
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = alone("up", "--folder", "mine", "--port", str(taken.getsockname()[1]))
+    assert refused.code == 2
+    assert "is in use" in refused.complaint
+    server = open_server(alone, "--folder", "mine")
+    stop(server, signal.SIGTERM)
+    assert (folder / "welcome.ipynb").read_text() == "mine"
+    (cli.folder / "file").write_text("")
+    assert "cannot be made" in alone("up", "--folder", "file").complaint

@@ -1,0 +1,236 @@
+"""`JupyterService`: the synchronous face, its threads and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from blackroad_nb import JupyterService
+from blackroad_nb.core.execution import Status
+from blackroad_nb.core.run import RunStatus
+from blackroad_nb.errors import (
+    FileExists,
+    InvalidInput,
+    KernelNotFound,
+    NotebookNotFound,
+    PathNotAllowed,
+    StoreError,
+)
+
+SECONDS = 60
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[JupyterService]:
+    with JupyterService(db=tmp_path / "n.db", roots=[tmp_path]) as opened:
+        yield opened
+
+
+def fill(path: Path, source: str) -> None:
+    text = path.read_text()
+    assert text.count('"source": []') == 1
+    path.write_text(text.replace('"source": []', f'"source": {json.dumps([source])}'))
+
+
+def test_a_notebook_is_made_run_exported_and_forgotten(
+    service: JupyterService, tmp_path: Path
+) -> None:
+    path = tmp_path / "demo.ipynb"
+    notebook = service.notebook_create("Demo", path)
+    assert service.notebook_list() == [notebook]
+    fill(path, "print(6 * 7)")
+    run = service.notebook_execute(notebook.id)
+    assert run.status is RunStatus.SUCCESS
+    assert run.cells[0].outputs[0]["text"] in ("42\n", ["42\n"])
+    loaded = service.notebook_load(notebook.id)
+    assert loaded.path == str(path)
+    assert loaded.content["cells"][0]["outputs"]
+    (execution,) = service.execution_history(notebook.id)
+    assert execution.status is Status.SUCCESS
+    assert service.execution_history(text="print") == [execution]
+    assert service.execution_history(notebook.id, status="error") == []
+    hour = timedelta(hours=1)
+    assert service.execution_history(since=datetime.now(UTC) + hour) == []
+    assert b"42" in service.notebook_export(notebook.id).body
+    written = service.notebook_export_file(notebook.id, "ipynb", tmp_path / "copy.ipynb")
+    assert written.exists()
+    assert {known.name for known in service.export_formats()} >= {"html", "ipynb", "script"}
+    assert service.notebook_delete(notebook.id).id == notebook.id
+    assert service.notebook_list() == []
+    assert path.exists()
+    assert service.notebook_adopt(path).name == "demo"
+
+
+def test_a_failing_cell_raises_nothing(service: JupyterService, tmp_path: Path) -> None:
+    notebook = service.notebook_create("Demo", tmp_path / "demo.ipynb")
+    fill(tmp_path / "demo.ipynb", "1 / 0")
+    run = service.notebook_execute(notebook.id, cell=0, timeout=30)
+    assert run.status is RunStatus.ERROR
+    assert run.cells[0].error is not None
+    assert run.cells[0].error.startswith("ZeroDivisionError: division by zero")
+
+
+def test_refusals_are_the_errors_of_the_core(service: JupyterService, tmp_path: Path) -> None:
+    with pytest.raises(NotebookNotFound):
+        service.notebook_load("nobody")
+    with pytest.raises(NotebookNotFound):
+        service.execution_history("nobody")
+    with pytest.raises(PathNotAllowed):
+        service.notebook_create("Out", "/elsewhere.ipynb")
+    with pytest.raises(InvalidInput, match="status"):
+        service.execution_history(status="fine")
+    with pytest.raises(KernelNotFound):
+        service.unregister_kernel("nosuch")
+    (tmp_path / "there.ipynb").write_text("mine")
+    with pytest.raises(FileExists):
+        service.notebook_create("There", tmp_path / "there.ipynb")
+    assert (tmp_path / "there.ipynb").read_text() == "mine"
+
+
+def test_kernels(service: JupyterService) -> None:
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    added = service.register_kernel("spare", "python", "Spare", argv, check=False)
+    assert added.name == "spare"
+    assert "spare" in {kernel.name for kernel in service.list_kernels()}
+    service.unregister_kernel("spare")
+    assert "spare" not in {kernel.name for kernel in service.list_kernels()}
+
+
+def test_it_works_where_a_loop_runs_already(service: JupyterService) -> None:
+    async def cell() -> int:
+        return len(service.notebook_list())
+
+    assert asyncio.run(cell()) == 0
+
+
+def test_many_threads_may_call(service: JupyterService, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda number: service.notebook_create(f"N{number}", tmp_path / f"{number}.ipynb"),
+                range(40),
+            )
+        )
+    assert {notebook.name for notebook in service.notebook_list()} == {f"N{n}" for n in range(40)}
+
+
+def test_nothing_starts_before_it_is_needed(tmp_path: Path) -> None:
+    threads = threading.active_count()
+    with JupyterService(db=tmp_path / "n.db"):
+        assert threading.active_count() == threads
+    assert not (tmp_path / "n.db").exists()
+
+
+def test_closing(tmp_path: Path) -> None:
+    service = JupyterService(db=tmp_path / "n.db")
+    assert service.notebook_list() == []
+    service.close()
+    service.close()
+    with pytest.raises(InvalidInput, match="closed"):
+        service.notebook_list()
+    assert "blackroad-nb" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_bad_database_is_told_at_every_call(tmp_path: Path) -> None:
+    with JupyterService(db=tmp_path) as service:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="folder"):
+                service.notebook_list()
+
+
+def python(code: str, *words: str, **options: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error", "-c", code, *words]
+    return subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+
+
+UNCLOSED = """
+import sys
+from blackroad_nb import JupyterService
+service = JupyterService(db=sys.argv[1])
+print(service.notebook_list())
+if len(sys.argv) > 2:
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 0), (["exit"], 3)])
+def test_an_unclosed_one_does_not_keep_the_interpreter(
+    tmp_path: Path, words: list[str], code: int
+) -> None:
+    begun = time.monotonic()
+    process = python(UNCLOSED, str(tmp_path / "n.db"), *words)
+    assert finish(process) == ("[]\n", "")
+    assert process.returncode == code
+    assert time.monotonic() - begun < 20
+
+
+FORKED = """
+import os, sys, threading
+from blackroad_nb import JupyterService
+service = JupyterService(db=sys.argv[1], roots=[sys.argv[2]])
+service.notebook_create("parent", sys.argv[2] + "/parent.ipynb")
+child = os.fork()
+if child == 0:
+    service.notebook_create("child", sys.argv[2] + "/child.ipynb")
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(sorted(notebook.name for notebook in service.notebook_list()))
+"""
+
+
+def test_a_forked_child_starts_afresh(tmp_path: Path) -> None:
+    assert finish(python(FORKED, str(tmp_path / "n.db"), str(tmp_path))) == (
+        "['child', 'parent']\n",
+        "",
+    )
+
+
+INTERRUPTED = """
+import sys
+from blackroad_nb import JupyterService
+with JupyterService(db=sys.argv[1]) as service:
+    notebook = service.notebook_adopt(sys.argv[2])
+    print("begun", flush=True)
+    try:
+        service.notebook_execute(notebook.id)
+    except KeyboardInterrupt:
+        print([execution.status.value for execution in service.execution_history()])
+"""
+
+
+def test_an_interrupt_cancels_the_run_and_keeps_what_was_done(tmp_path: Path) -> None:
+    path = tmp_path / "slow.ipynb"
+    with JupyterService(db=tmp_path / "other.db") as service:
+        service.notebook_create("Slow", path)
+    flag = tmp_path / "flag"
+    fill(path, f"open('{flag}', 'w').close(); import time; time.sleep(60)")
+    process = python(INTERRUPTED, str(tmp_path / "n.db"), str(path))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    deadline = time.monotonic() + SECONDS
+    while not flag.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    assert finish(process) == ("['error']\n", "")
