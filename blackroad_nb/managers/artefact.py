@@ -71,11 +71,15 @@ class Artefact:
                 self._changed.set()
 
     async def write_on(self) -> None:
-        """Write what changes, until cancelled."""
+        """Write what changes, until cancelled; a write that has begun is finished all the same.
+
+        Half of one would leave us ignorant of what the file holds, and of which cells
+        are in it.
+        """
         while True:
             await self._changed.wait()
             await asyncio.sleep(self._pause)
-            await self.save()
+            await asyncio.shield(self.save())
 
     async def save(self, durable: bool = False) -> None:
         """Write now, if anything has changed. A failure is kept in `fault`, not raised."""
