@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import struct
 from collections.abc import Awaitable, Callable
@@ -38,7 +39,7 @@ def pack_v1(channel: str, header: Any, metadata: Any, content: Any) -> bytes:
 def unpack_v1(message: bytes) -> tuple[str, list[dict[str, Any]]]:
     (count,) = struct.unpack_from("<Q", message)
     offsets = struct.unpack_from(f"<{count}Q", message, 8)
-    parts = [message[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    parts = [message[start:end] for start, end in itertools.pairwise(offsets)]
     return parts[0].decode(), [json.loads(part) for part in parts[1:5]]
 
 

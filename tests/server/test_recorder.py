@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import json
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import Browser, open_browser, until
+from cells import Browser, open_browser, pack_v1, until
+from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.server.recorder import RecorderOptions, ServerRecorder
 
@@ -33,6 +38,24 @@ class Kept:
     def find(self, kernel_id: str, msg_id: str) -> Execution | None:
         found = self.rows.get(execution_id(kernel_id, msg_id))
         return found if found is not None and found.status is not Status.PENDING else None
+
+
+def kernel_pid(app: Any, kernel_id: str) -> int:
+    return int(app.kernel_manager.get_kernel(kernel_id).provisioner.process.pid)
+
+
+def direct_client(app: Any, kernel_id: str) -> AsyncKernelClient:
+    """Connect as a console does, past the server."""
+    client = AsyncKernelClient(
+        connection_file=app.kernel_manager.get_kernel(kernel_id).connection_file
+    )
+    client.load_connection_file()
+    client.start_channels()
+    return client
+
+
+def real(root: Path, name: str) -> str:
+    return os.path.realpath(root / name)
 
 
 @pytest.fixture
@@ -76,6 +99,15 @@ class Desk:
     async def run(self, code: str, **options: Any) -> Execution:
         return await self.recorded(await self.tab.run(code, **options))
 
+    async def run_when_ready(self, code: str) -> Execution:
+        """Run a cell after a restart: requests that reach the old kernel are lost."""
+        while True:
+            msg_id = self.tab.send(code)
+            try:
+                return await asyncio.wait_for(self.recorded(msg_id), 2)
+            except TimeoutError:
+                continue
+
 
 @pytest.fixture
 def desk(
@@ -103,7 +135,7 @@ async def test_success_carries_everything(desk: Desk, jp_root_dir: Path) -> None
     row = await desk.run("6 * 7", cell_id="cell-a")
     assert row.status is Status.SUCCESS
     assert row.source == "6 * 7"
-    assert row.path == os.path.realpath(jp_root_dir / "nb.ipynb")
+    assert row.path == real(jp_root_dir, "nb.ipynb")
     assert row.cell_id == "cell-a"
     assert row.execution_count == 1
     assert (row.user, row.user_source) == (getpass.getuser(), "token")
@@ -160,3 +192,253 @@ async def test_interrupt_is_an_error_of_that_name(desk: Desk, jp_fetch: Any) -> 
     assert row.status is Status.ERROR
     assert row.error is not None
     assert row.error.startswith("KeyboardInterrupt")
+
+
+async def test_a_killed_kernel_leaves_killed_and_aborted_rows(
+    desk: Desk, jp_serverapp: Any
+) -> None:
+    first = await desk.tab.running(desk.tab.send("import time; time.sleep(60)"))
+    second = desk.tab.send("print('behind')")
+    os.kill(kernel_pid(jp_serverapp, desk.kernel_id), signal.SIGKILL)
+    killed = await desk.recorded(first)
+    assert killed.status is Status.KILLED
+    assert killed.error is not None
+    assert killed.error.startswith("The kernel died while this cell ran. It was killed by signal 9")
+    waiting = await desk.recorded(second)
+    assert waiting.status is Status.ABORTED
+    assert waiting.source == "print('behind')"
+    assert (await desk.run_when_ready("2 + 2")).status is Status.SUCCESS
+
+
+async def test_a_restart_by_the_user_is_no_keyboard_interrupt(desk: Desk, jp_fetch: Any) -> None:
+    msg_id = await desk.tab.running(desk.tab.send("import time; time.sleep(60)"))
+    await jp_fetch(
+        "api", "kernels", desk.kernel_id, "restart", method="POST", allow_nonstandard_methods=True
+    )
+    row = await desk.recorded(msg_id)
+    assert row.status is Status.KILLED
+    assert row.error is not None
+    assert "restarted" in row.error.splitlines()[0]
+    after = await desk.run_when_ready("3 + 3")
+    assert (after.status, after.execution_count) == (Status.SUCCESS, 1)
+
+
+async def test_a_shut_down_kernel_closes_what_ran_and_what_waited(
+    desk: Desk, recorder: ServerRecorder, jp_fetch: Any
+) -> None:
+    first = await desk.tab.running(desk.tab.send("import time; time.sleep(60)"))
+    second = desk.tab.send("print('behind')")
+    await until(lambda: recorder.health()["open"] == 2, "both requests")
+    await jp_fetch("api", "kernels", desk.kernel_id, method="DELETE")
+    assert (await desk.recorded(first)).status is Status.KILLED
+    assert (await desk.recorded(second)).status is Status.ABORTED
+
+
+async def test_what_runs_when_the_server_stops_is_closed(
+    desk: Desk, recorder: ServerRecorder, kept: Kept
+) -> None:
+    first = await desk.tab.running(desk.tab.send("import time; time.sleep(60)"))
+    second = desk.tab.send("print('behind')")
+    await until(lambda: recorder.health()["open"] == 2, "both requests")
+    await asyncio.wait_for(recorder.stop(), 10)
+    killed, waiting = kept.find(desk.kernel_id, first), kept.find(desk.kernel_id, second)
+    assert killed is not None
+    assert (killed.status, killed.error) == (
+        Status.KILLED,
+        "The server stopped while this cell ran.",
+    )
+    assert waiting is not None
+    assert (waiting.status, waiting.error) == (
+        Status.ABORTED,
+        "The server stopped before the kernel came to this cell.",
+    )
+    assert recorder.health()["state"] == "off"
+
+
+async def test_a_closed_tab_changes_nothing(desk: Desk) -> None:
+    msg_id = desk.tab.send("import time; time.sleep(1); 'late'", cell_id="c")
+    await desk.tab.running(msg_id)
+    await desk.tab.close()
+    row = await desk.recorded(msg_id)
+    assert (row.status, row.cell_id) == (Status.SUCCESS, "c")
+
+
+async def test_two_tabs_on_one_kernel(desk: Desk, jp_ws_fetch: Any) -> None:
+    other = await open_browser(jp_ws_fetch, desk.kernel_id)
+    mine = desk.tab.send("'mine'", cell_id="a")
+    theirs = other.send("'theirs'", cell_id="b")
+    rows = [await desk.recorded(mine), await desk.recorded(theirs)]
+    assert [(row.source, row.cell_id) for row in rows] == [("'mine'", "a"), ("'theirs'", "b")]
+    await other.close()
+
+
+async def test_a_direct_client_is_recorded_too(desk: Desk, jp_serverapp: Any) -> None:
+    client = direct_client(jp_serverapp, desk.kernel_id)
+    try:
+        row = await desk.recorded(client.execute("x = 'direct'"))
+        failed = await desk.recorded(client.execute("1/0"))
+    finally:
+        client.stop_channels()
+    assert (row.status, row.source, row.cell_id) == (Status.SUCCESS, "x = 'direct'", None)
+    assert (row.user, row.user_source) == (getpass.getuser(), "os")
+    assert failed.status is Status.ERROR
+
+
+async def test_a_claimed_request_is_left_alone(
+    desk: Desk, recorder: ServerRecorder, jp_serverapp: Any, kept: Kept
+) -> None:
+    client = direct_client(jp_serverapp, desk.kernel_id)
+    try:
+        recorder.claim(desk.kernel_id, client.execute("'claimed'"))
+        await desk.recorded(client.execute("'free'"))
+    finally:
+        client.stop_channels()
+    assert [row.source for row in kept.rows.values()] == ["'free'"]
+
+
+async def test_a_claim_may_come_before_its_kernel_is_watched(
+    recorder: ServerRecorder, jp_serverapp: Any, kept: Kept
+) -> None:
+    kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
+    client = direct_client(jp_serverapp, kernel_id)
+    try:
+        recorder.claim(kernel_id, client.execute("'claimed'"))
+        free = client.execute("'free'")
+        await until(lambda: kept.find(kernel_id, free), "the free row")
+    finally:
+        client.stop_channels()
+    assert [row.source for row in kept.rows.values()] == ["'free'"]
+
+
+async def test_a_kernel_without_notebook_has_no_path(
+    recorder: ServerRecorder, jp_serverapp: Any, jp_ws_fetch: Any, kept: Kept
+) -> None:
+    session = await jp_serverapp.session_manager.create_session(
+        path="console-1", name="c", type="console", kernel_name="python3"
+    )
+    tab = await open_browser(jp_ws_fetch, session["kernel"]["id"])
+    msg_id = await tab.run("1")
+    row = await until(lambda: kept.find(session["kernel"]["id"], msg_id), "the row")
+    assert row.path is None
+    await tab.close()
+
+
+async def test_the_first_cell_of_a_fresh_kernel_is_not_missed(
+    recorder: ServerRecorder, jp_serverapp: Any, kept: Kept
+) -> None:
+    kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
+    client = direct_client(jp_serverapp, kernel_id)
+    try:
+        msg_id = client.execute("'first'")  # waits in the socket until the kernel is up
+        row = await until(lambda: kept.find(kernel_id, msg_id), "the first cell's row")
+    finally:
+        client.stop_channels()
+    assert row.source == "'first'"
+
+
+async def test_kernels_that_run_already_are_watched(
+    jp_serverapp: Any, jp_ws_fetch: Any, kept: Kept
+) -> None:
+    kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
+    recorder = ServerRecorder(jp_serverapp, RecordWriter(kept, lambda: datetime.now(UTC)))
+    await recorder.start()
+    tab = await open_browser(jp_ws_fetch, kernel_id)
+    msg_id = await tab.run("'already'")
+    await until(lambda: kept.find(kernel_id, msg_id), "the row")
+    await tab.close()
+    await recorder.stop()
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_a_rename_in_the_middle_of_a_run(
+    desk: Desk, recorder: ServerRecorder, jp_fetch: Any, jp_root_dir: Path, slash: str
+) -> None:
+    moves: list[tuple[Any, ...]] = []
+    recorder._writer.rename = lambda *a, **k: moves.append((*a, *k.values()))  # type: ignore[union-attr,method-assign]
+    before, after = real(jp_root_dir, "nb.ipynb"), real(jp_root_dir, "other name.ipynb")
+    assert (await desk.run("1")).path == before
+    msg_id = await desk.tab.running(desk.tab.send("import time; time.sleep(1)"))
+    new = {"path": f"{slash}other name.ipynb"}
+    await jp_fetch("api", "contents", "nb.ipynb", method="PATCH", body=json.dumps(new))
+    row = await desk.recorded(msg_id)  # the session does not know of it yet
+    assert row.path == after
+    await jp_fetch("api", "sessions", desk.session_id, method="PATCH", body=json.dumps(new))
+    assert (await desk.run("2")).path == after
+    assert moves == [(before, after, False)]
+
+
+async def test_one_msg_id_for_every_request(desk: Desk, kept: Kept) -> None:
+    for number in range(3):
+        await desk.tab.run(f"{number}", msg_id="always-the-same")
+        await until(lambda: len(kept.rows) == number + 1, "one more row")  # noqa: B023
+    assert sorted(row.source for row in kept.rows.values()) == ["0", "1", "2"]
+
+
+async def test_what_runs_long_is_stored_before_it_ends(desk: Desk, kept: Kept) -> None:
+    msg_id = desk.tab.send("import time; time.sleep(2.5)")
+    name = execution_id(desk.kernel_id, msg_id)
+    pending = await until(lambda: kept.rows.get(name), "the pending row")
+    assert pending.status is Status.PENDING
+    assert pending.source == "import time; time.sleep(2.5)"
+    row = await desk.recorded(msg_id)
+    assert row.duration_ms is not None
+    assert 2400 <= row.duration_ms <= 4000
+
+
+async def test_malformed_messages_are_counted_and_cells_go_on(
+    desk: Desk, recorder: ServerRecorder
+) -> None:
+    header = {"msg_id": 7, "msg_type": "execute_request", "session": "s", "username": "u"}
+    desk.tab.write(pack_v1("shell", header, {}, {"code": "1", "silent": False}))
+    await until(lambda: recorder.health()["faults"].get("websocket"), "the fault")
+    assert (await desk.run("'fine'")).status is Status.SUCCESS
+    assert "TypeError" in recorder.health()["last_fault"]
+
+
+async def test_hostile_text_does_not_spoil_the_batch(desk: Desk) -> None:
+    source = "'\ud800 \x00 \U0001f389'"
+    row = await desk.run(source, cell_id="\udfff" + "c" * 5000)
+    assert row.status in (Status.SUCCESS, Status.ERROR)
+    for text in (row.source, row.cell_id, row.error):
+        assert text is None or text.encode("utf-8")
+    assert row.cell_id is not None
+    assert len(row.cell_id) == 500
+
+
+async def test_a_flood_of_output_loses_nothing(desk: Desk) -> None:
+    row = await desk.run("import sys\nfor i in range(20000): print(i); sys.stdout.flush()")
+    assert row.status is Status.SUCCESS
+    assert (await desk.run("'after'")).status is Status.SUCCESS
+
+
+async def test_a_fault_in_the_tracker_never_reaches_a_cell(
+    desk: Desk, recorder: ServerRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a bug of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ExecutionTracker, "feed", broken)
+        msg_id = await desk.tab.run("'goes on'")
+        assert desk.tab.said(msg_id, "execute_reply")[0]["status"] == "ok"
+        await until(lambda: recorder.health()["faults"].get("tracker"), "the fault")
+    assert (await desk.run("'recorded again'")).status is Status.SUCCESS
+
+
+async def test_subshells_run_beside_the_main_shell(desk: Desk, jp_serverapp: Any) -> None:
+    client = direct_client(jp_serverapp, desk.kernel_id)
+    try:
+        request = client.session.msg("create_subshell_request")
+        client.control_channel.send(request)
+        subshell = (await client.control_channel.get_msg(timeout=20))["content"]["subshell_id"]
+    finally:
+        client.stop_channels()
+    slow = await desk.tab.running(desk.tab.send("import time; time.sleep(1.5); 'slow'"))
+    quick = await desk.recorded(desk.tab.send("'quick'", subshell=subshell))
+    row = await desk.recorded(slow)
+    assert (quick.status, row.status) == (Status.SUCCESS, Status.SUCCESS)
+    assert quick.finished_at is not None
+    assert row.finished_at is not None
+    assert quick.finished_at < row.finished_at
+    assert row.duration_ms is not None
+    assert row.duration_ms >= 1500
