@@ -13,13 +13,13 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
 from blackroad_nb.adapters.sqlite.connection import connect, identity
 from blackroad_nb.adapters.sqlite.faults import told_plainly
+from blackroad_nb.adapters.sqlite.joining import Membership
 from blackroad_nb.adapters.sqlite.opening import prepare
 from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
@@ -41,10 +41,11 @@ class _Waiting:
 class Database:
     """Connections to one prepared file, made again when the file or its disk was replaced."""
 
-    def __init__(self, path: Path, busy_seconds: float, journal_mode: str) -> None:
-        self.path = path
-        self.journal_mode = journal_mode
-        self._busy_seconds = busy_seconds
+    def __init__(self, membership: Membership) -> None:
+        self.path = path = membership.path
+        self.journal_mode = membership.journal_mode
+        self._busy_seconds = membership.busy_seconds
+        self._turn = membership.turn
         self._identity = identity(path)
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._writer: aiosqlite.Connection | None = None
@@ -138,17 +139,10 @@ class Database:
 
     async def _transaction(self, units: Sequence[Unit]) -> list[Any]:
         await self._follow_file()
-        if self._writer is None:
-            self._writer = await self._connect("rw")
-        writer = self._writer
-        await writer.execute_fetchall("BEGIN IMMEDIATE")
-        try:
-            results = [await unit(writer) for unit in units]
-            await writer.execute_fetchall("COMMIT")
-        finally:
-            if writer.in_transaction:  # SQLite may have rolled back by itself
-                await writer.execute_fetchall("ROLLBACK")
-        return results
+        async with self._turn.taken():
+            if self._writer is None:
+                self._writer = await self._connect("rw")
+            return await _in_transaction(self._writer, units)
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -190,9 +184,25 @@ class Database:
         self._generation += 1
         idle, self._idle = self._idle, []
         writer, self._writer = self._writer, None
-        for connection in [*idle, *([writer] if writer else [])]:
+        for connection in idle:
             with contextlib.suppress(sqlite3.Error):  # it is given up in any case
                 await connection.close()
+        if writer is not None:
+            with contextlib.suppress(sqlite3.Error, StoreBusy):
+                async with self._turn.taken():  # closing may empty the log
+                    await writer.close()
+            await writer.close()  # in its turn or not; a second time does nothing
+
+
+async def _in_transaction(writer: aiosqlite.Connection, units: Sequence[Unit]) -> list[Any]:
+    await writer.execute_fetchall("BEGIN IMMEDIATE")
+    try:
+        results = [await unit(writer) for unit in units]
+        await writer.execute_fetchall("COMMIT")
+    finally:
+        if writer.in_transaction:  # SQLite may have rolled back by itself
+            await writer.execute_fetchall("ROLLBACK")
+    return results
 
 
 def _size(row: Iterable[Any]) -> int:

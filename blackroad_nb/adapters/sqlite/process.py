@@ -28,7 +28,7 @@ class ProcessMark:
         self.database = database
         instance = uuid4().hex
         self.name = "/".join((*_space(), str(os.getpid()), start_of(os.getpid()) or "", instance))
-        self._path = _folder(database) / instance
+        self._path = folder_of(database) / instance
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         self._file = self._path.open("w")
         self._file.write(f"{owner or 'blackroad-nb'} {self.name}\n")
@@ -46,7 +46,7 @@ def is_alive(name: str, database: Path) -> bool:
     host, space, pid, start, instance = name.split("/")
     if (host, space) == _space() and start:
         return start_of(int(pid)) == start
-    path = _folder(database) / instance
+    path = folder_of(database) / instance
     try:
         with path.open("r+") as file:
             free = _try_lock(file.fileno())
@@ -79,7 +79,8 @@ def _space() -> tuple[str, str]:
     return socket.gethostname(), f"{boot}:{namespace}"
 
 
-def _folder(database: Path) -> Path:
+def folder_of(database: Path) -> Path:
+    """Return where the locks of a database lie."""
     return database.with_name(database.name + "-processes")
 
 

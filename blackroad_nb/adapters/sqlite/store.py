@@ -14,13 +14,11 @@ from typing import Any
 import aiosqlite
 
 from blackroad_nb.adapters.sqlite import reads, rows
-from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect
+from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
-from blackroad_nb.adapters.sqlite.faults import told_plainly
-from blackroad_nb.adapters.sqlite.opening import prepare
-from blackroad_nb.adapters.sqlite.process import ProcessMark
+from blackroad_nb.adapters.sqlite.joining import Membership, join, leave
 from blackroad_nb.adapters.sqlite.statements import statements
-from blackroad_nb.adapters.sqlite.writes import close_left_behind, close_own, recording
+from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import MOST, HistoryQuery, Page, check_limit
 from blackroad_nb.core.kernel import RegisteredKernel
@@ -43,9 +41,11 @@ _SLICE = 500  # rows deleted in one transaction, so that others get their turn
 class SqliteStore:
     """The store of servers and long commands; open it with `SqliteStore.open`."""
 
-    def __init__(self, database: Database, mark: ProcessMark) -> None:
-        self._database = database
-        self._mark = mark
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+        self._process = membership.mark.name
+        self._database = Database(membership)
+        self._closed = False
 
     @classmethod
     async def open(
@@ -61,8 +61,7 @@ class SqliteStore:
         Raises:
             StoreError: says what is wrong with the file and what to do.
         """
-        mark, mode = await asyncio.to_thread(_open, path, owner, busy_seconds)
-        return cls(Database(mark.database, busy_seconds, mode), mark)
+        return cls(await asyncio.to_thread(join, path, owner, busy_seconds))
 
     @property
     def journal_mode(self) -> str:
@@ -122,7 +121,7 @@ class SqliteStore:
     async def record(self, executions: Sequence[Execution]) -> int:
         if not executions:
             return 0
-        plan = recording(executions, self._mark.name)
+        plan = recording(executions, self._process)
 
         async def unit(connection: aiosqlite.Connection) -> int:
             for write in plan.notebooks:
@@ -170,7 +169,7 @@ class SqliteStore:
 
     # runs ----------------------------------------------------------------------
     async def put_run(self, run: Run) -> None:
-        values = rows.run_values(run, self._mark.name)
+        values = rows.run_values(run, self._process)
 
         async def unit(connection: aiosqlite.Connection) -> None:
             with _taken(_no_notebook(run.notebook_id)):
@@ -219,38 +218,13 @@ class SqliteStore:
         await self._database.write(unit)
 
     async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         await self._database.close()
         # What cannot be finished now, the next one to open the file finishes.
         with contextlib.suppress(StoreError):
-            await asyncio.to_thread(_close, self._database.path, self._mark)
-
-
-def _open(path: Path, owner: str | None, busy_seconds: float) -> tuple[ProcessMark, str]:
-    path = path.absolute()
-    mode = prepare(path, busy_seconds)
-    with told_plainly(path):
-        mark = ProcessMark(path, owner)
-        connection = connect(path, "rw", busy_seconds)
-        try:
-            close_left_behind(connection, path)
-        except BaseException:
-            mark.release()
-            raise
-        finally:
-            connection.close()
-    return mark, mode
-
-
-def _close(path: Path, mark: ProcessMark) -> None:
-    with told_plainly(path):
-        try:
-            connection = connect(path, "rw")
-            try:
-                close_own(connection, mark.name)
-            finally:
-                connection.close()
-        finally:
-            mark.release()
+            await asyncio.to_thread(leave, self._membership)
 
 
 @contextlib.contextmanager

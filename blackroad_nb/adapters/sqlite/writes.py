@@ -11,6 +11,7 @@ from uuid import uuid4
 from blackroad_nb.adapters.sqlite import reads, rows
 from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.statements import statements
+from blackroad_nb.adapters.sqlite.turn import WriteTurn
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, name_for
 
@@ -66,7 +67,7 @@ def recording(executions: Sequence[Execution], process: str) -> Recording:
     )
 
 
-def close_left_behind(connection: sqlite3.Connection, path: Path) -> None:
+def close_left_behind(connection: sqlite3.Connection, path: Path, turn: WriteTurn) -> None:
     """Finish, as killed, the rows of processes that are gone.
 
     When such an execution ended is not known, so it gets no end and no duration.
@@ -74,7 +75,8 @@ def close_left_behind(connection: sqlite3.Connection, path: Path) -> None:
     names = connection.execute(statements("executions")["open_processes"]).fetchall()
     for (name,) in names:
         if not is_alive(name, path):
-            close_own(connection, name)
+            with turn.taken_now():
+                close_own(connection, name)
 
 
 def close_own(connection: sqlite3.Connection, process: str) -> None:
