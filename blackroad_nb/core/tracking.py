@@ -34,6 +34,7 @@ from blackroad_nb.core.witness import (
     KernelEnded,
     Moment,
     Requested,
+    storable,
 )
 
 SOURCE_LIMIT = 1024 * 1024  # characters of a source that are kept
@@ -277,7 +278,7 @@ class ExecutionTracker:
         source = content.get("code")
         if not isinstance(source, str):
             return False
-        opened.source = _kept_source(source)
+        opened.source = _kept_source(storable(source))
         return True
 
     def _execution(

@@ -93,3 +93,12 @@ def error_text(name: str, value: str, traceback: Iterable[str]) -> str:
     head = f"{name}: {value}" if value else name
     lines = "\n".join(traceback)
     return f"{head}\n{lines}" if lines else head
+
+
+def storable(text: object) -> str:
+    """Return text that a database takes: lone surrogates become question marks."""
+    if not isinstance(text, str):
+        raise TypeError("A field that must be text is not.")
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()

@@ -18,7 +18,7 @@ from typing import Any
 from jupyter_client.session import Session
 from tornado.ioloop import IOLoop
 
-from blackroad_nb.core.witness import Busy, Event, Failed, Idle, Input, error_text
+from blackroad_nb.core.witness import Busy, Event, Failed, Idle, Input, error_text, storable
 from blackroad_nb.server.iopub_source import DELIMITER, Source
 
 BURST_SECONDS = 0.05  # how long a burst may gather
@@ -163,15 +163,6 @@ class IopubTap:
         self._timer = None
         if self._source.is_open() and not self.drain():
             self._timer = self._loop.call_later(0, self._on_timer)
-
-
-def storable(text: object) -> str:
-    """Return text that a database takes: lone surrogates become question marks."""
-    if not isinstance(text, str):
-        raise TypeError("A field that must be text is not.")
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode()
 
 
 def _status(msg_id: str, parent: dict[str, Any], header: bytes, content: bytes) -> Event | None:

@@ -21,7 +21,7 @@ from typing import Any
 from tornado.ioloop import PeriodicCallback
 
 from blackroad_nb.core.tracking import ExecutionTracker, Place
-from blackroad_nb.core.witness import Ending, Event, KernelEnded, Moment, Requested
+from blackroad_nb.core.witness import Ending, Event, KernelEnded, Moment, Requested, storable
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.server.iopub_source import activity_stream, quicken, source_of
 from blackroad_nb.server.iopub_tap import IopubTap, MessageReader
@@ -162,7 +162,8 @@ class ServerRecorder:
 
     def identify(self, handler: Any) -> Who:
         """Name the user behind a websocket, and say where the name comes from."""
-        return self._names.behind(handler)
+        user, source = self._names.behind(handler)
+        return (storable(user) if user is not None else None), source
 
     def on_request(self, kernel_id: str, request: Requested) -> None:
         """A websocket carried a request to this kernel."""

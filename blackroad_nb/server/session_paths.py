@@ -14,6 +14,8 @@ from typing import Any
 from jupyter_server.services.contents.fileio import FileManagerMixin
 from jupyter_server.utils import to_os_path
 
+from blackroad_nb.core.witness import storable
+
 _SHARED_PREFIX = "RTC:"  # how collaboration names a document that is open in several browsers
 
 
@@ -60,9 +62,9 @@ class SessionPaths:
     def resolve(self, api_path: str) -> str:
         """Return the file behind a path of the contents API, when it is one of ours."""
         if self._root is None or "\0" in api_path:
-            return api_path
+            return storable(api_path)
         real = Path(os.path.realpath(to_os_path(api_path, str(self._root))))  # type: ignore[arg-type]
-        return str(real) if real.is_relative_to(self._root) else api_path
+        return storable(str(real) if real.is_relative_to(self._root) else api_path)
 
     def _read(self, connection: sqlite3.Connection) -> None:
         try:

@@ -11,8 +11,7 @@ import logging
 import struct
 from typing import Any, Protocol
 
-from blackroad_nb.core.witness import EXECUTE, Requested
-from blackroad_nb.server.iopub_tap import storable
+from blackroad_nb.core.witness import EXECUTE, Requested, storable
 
 _log = logging.getLogger(__name__)
 
