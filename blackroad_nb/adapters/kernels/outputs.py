@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ from nbformat import NotebookNode, ValidationError
 from blackroad_nb.core.outputs import OUTPUT_OVERHEAD, StreamText, dropped_text, settled
 
 Message = dict[str, Any]
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.ERROR)
 
 _DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
 _BIG_COMM = 100_000  # bytes; a smaller widget update replaces state and adds nothing
@@ -92,7 +96,8 @@ class OutputClient(NotebookClient):
     """nbclient's handling of outputs, displays and widgets, without its request loop."""
 
     def __init__(self, client: Any) -> None:
-        super().__init__(_empty())
+        # nbclient logs every output at debug, and widgets it cannot show as warnings.
+        super().__init__(_empty(), log=log)
         self.kc = client
         # nbclient looks a cell up by its index, and only when a display is updated.
         self.nb: Any = {"cells": {}}

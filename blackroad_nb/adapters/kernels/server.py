@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import os
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -24,9 +25,13 @@ from blackroad_nb.ports import Clock, RunningKernel
 
 START_SECONDS = 60.0
 KILL_SECONDS = 5.0
+TRIES, BETWEEN_SECONDS = 200, 0.05  # to shut a kernel down that is busy with a restart
 WARM_SECONDS = 600.0  # a kernel that nobody used for so long is given up
 RECONNECT_MS = 5
 SESSION_TYPE = "console"  # what JupyterLab can list and open without taking it for the file
+
+
+log = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -64,7 +69,7 @@ class ServerKernelRunner:
         self._clock = clock
         self._context: zmq.asyncio.Context | None = None
         self._kept: dict[str, ServerHost] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Future[None]] = set()
         self._warm = WarmKernels(self._start_ready, warm_kernels, warm_seconds, self.later)
 
     @property
@@ -172,7 +177,12 @@ class ServerKernelRunner:
         """Let something end without anybody waiting for it; `close` does."""
         task = asyncio.ensure_future(work)
         self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Future[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("A kernel was not shut down cleanly.", exc_info=task.exception())
 
     def refill(self) -> None:
         """A run has let its kernel go: now is the time to make the next one ready."""
@@ -244,9 +254,15 @@ class ServerHost:
             self._runner.refill()
 
     async def _end(self, now: bool) -> None:
-        with contextlib.suppress(HTTPError, KeyError):  # somebody else was quicker
-            if self.kernel_id in self._kernels:
-                await _awaited(self._kernels.shutdown_kernel(self.kernel_id, now=now))
+        for _ in range(TRIES):
+            if self.kernel_id not in self._kernels:
+                break
+            # A restart asked for in JupyterLab may be under way; two at once break it.
+            if self.manager.ready.done():
+                with contextlib.suppress(HTTPError, KeyError, asyncio.InvalidStateError):
+                    await _awaited(self._kernels.shutdown_kernel(self.kernel_id, now=now))
+                    continue
+            await asyncio.sleep(BETWEEN_SECONDS)
         if self.session_id is not None:
             # Its kernel is gone, so looking at the session removes it.
             with contextlib.suppress(HTTPError):

@@ -86,7 +86,7 @@ class KernelSession:
         Raises:
             KernelStartFailed: it died, or did not answer in time.
         """
-        self._client.start_channels(stdin=False, hb=False)
+        self._client.start_channels(stdin=False, hb=False, control=False)
         self._tasks = [
             asyncio.create_task(self._read(self._client.iopub_channel, self._hear)),
             asyncio.create_task(self._read(self._client.shell_channel, self._replied)),
@@ -115,7 +115,9 @@ class KernelSession:
         self._tasks = []
         if self._request is not None:
             self._request.end("died")
-        self._client.stop_channels()
+        # Not `stop_channels`: to stop the others it would connect them first.
+        for channel in (self._client.shell_channel, self._client.iopub_channel):
+            channel.stop()
         await self.host.stop(keep=not shutdown)
 
     async def interrupt(self) -> None:

@@ -99,7 +99,8 @@ def _settling(cwd: Path, title: str) -> str:
         [
             f"__import__('os').chdir({folder!r})",
             f"__import__('os').environ['JPY_SESSION_NAME'] = {title!r}",
-            f"__import__('IPython').get_ipython().user_ns['_dh'][:] = [{folder!r}]",
+            "get_ipython().user_ns['_dh'][:] = "
+            f"[type(_)({folder!r}) for _ in get_ipython().user_ns['_dh'][:1]]",
         ]
     )
 
