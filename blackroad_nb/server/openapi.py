@@ -115,9 +115,7 @@ def _parameter(parameter: Parameter, place: str) -> dict[str, Any]:
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    content: dict[str, Mapping[str, Any]] = {
-        media_type: {"schema": {"type": "string"}} for media_type in answer.media_types
-    }
+    content: dict[str, Mapping[str, Any]] = {media_type: {} for media_type in answer.media_types}
     if answer.schema is not None:
         content["application/json"] = {"schema": answer.schema}
     result: dict[str, Any] = {"description": answer.description}

@@ -62,6 +62,7 @@ class Asked:
 
     query: Mapping[str, Any]
     body: Mapping[str, Any]
+    headers: Mapping[str, Any]
 
 
 Verb = Callable[..., Awaitable[None]]

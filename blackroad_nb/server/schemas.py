@@ -59,11 +59,18 @@ NOTEBOOK_PATH: Schema = {
     "type": "string",
     "minLength": 1,
     "maxLength": _PATH_LIMIT,
-    "pattern": r"\.ipynb$",
+    "pattern": r"[^/]\.ipynb$",
     "x-must": "must be a path that ends in .ipynb.",
     "description": "Relative to the server's root folder, or absolute below it.",
 }
-WORD: Schema = {"type": "string", "minLength": 1, "maxLength": NAME_LIMIT}
+WORD: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": NAME_LIMIT,
+    "pattern": r"^[^\x00]*$",
+    "x-must": "must not hold a NUL character.",
+}
+SEARCH: Schema = {**WORD, "maxLength": 1000}
 METADATA: Schema = {"type": "object", "default": {}}
 
 # query parameters ------------------------------------------------------------------
@@ -116,10 +123,22 @@ NEW_RUN = {
 }
 NEW_KERNEL = closed(
     ("name", "language", "display_name", "argv"),
-    name={**WORD, "maxLength": 100},
+    name={
+        **WORD,
+        "maxLength": 100,
+        "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        "x-must": "may hold only letters, digits, '.', '_' and '-', and not begin with '.'.",
+    },
     language=WORD,
     display_name=WORD,
-    argv={"type": "array", "minItems": 1, "maxItems": 1000, "items": {**TEXT, "minLength": 1}},
+    argv={
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 1000,
+        "items": {**TEXT, "minLength": 1},
+        "contains": {"pattern": r"\{connection_file\}"},
+        "x-must": "must hold {connection_file}, the file the kernel reads.",
+    },
     env={"type": "object", "additionalProperties": TEXT, "default": {}},
     check={"type": "boolean", "default": True, "description": "Start it and run one cell first."},
     timeout_seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 600, "default": 60},

@@ -94,6 +94,9 @@ def running_server(folder: Path, *options: str) -> Iterator[Server]:
         until(answers)
         yield server
     finally:
-        if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.wait(DEADLINE)
+            process.wait()

@@ -116,3 +116,35 @@ async def test_a_query_that_is_misspelt_deletes_nothing(api: Api, jp_root_dir: P
     reply = await api("DELETE", f"notebooks/{made}", deletefile="1")
     assert reply.status == 400
     assert (await api("GET", f"notebooks/{made}")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [("NaN", None), ("-Infinity", None), ("1e999", None), ('"\\ud800"', "\ud800"), ('"é"', "é")],
+)
+async def test_what_json_does_not_know_is_still_sent_as_json(
+    api: Api, jp_root_dir: Path, odd: str, shown: object
+) -> None:
+    file = write_notebook(jp_root_dir / "odd.ipynb", "1")
+    content = json.loads(file.read_bytes())
+    text = json.dumps({**content, "metadata": {"odd": "HERE"}}).replace('"HERE"', odd)
+    (jp_root_dir / "odd.ipynb").write_text(text)
+    made = await create(api, "Odd", "odd.ipynb", adopt=True)
+    reply = await api("GET", f"notebooks/{made}", content="1")
+    assert reply.status == 200, reply.body
+    assert b"NaN" not in reply.body
+    assert b"Infinity" not in reply.body
+    assert reply.json["content"]["metadata"]["odd"] == shown
+
+
+async def test_a_notebook_nested_without_end_is_a_clear_error(api: Api, jp_root_dir: Path) -> None:
+    for depth in (500, 900, 960, 980, 100_000):
+        nested = "[" * depth + "]" * depth
+        text = '{"cells": [], "metadata": {"a": %s}, "nbformat": 4, "nbformat_minor": 5}'
+        (jp_root_dir / f"deep{depth}.ipynb").write_text(text % nested)
+        body = {"name": "Deep", "path": f"deep{depth}.ipynb", "adopt": True}
+        made = await api("POST", "notebooks", body)
+        reply = made
+        if made.status == 201:
+            reply = await api("GET", f"notebooks/{made.json['id']}", content="1")
+        assert reply.status == 200 or reply.json["code"] == "invalid_notebook", reply.body[:200]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -14,6 +13,7 @@ from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError
 
 from blackroad_nb.errors import BlackRoadError
+from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.openapi import operations
 from blackroad_nb.server.operation import Asked, Operation, Verb
 from blackroad_nb.server.request import parse_body, parse_query
@@ -56,16 +56,22 @@ class BlackRoadHandler(APIHandler):
     def read_request(self, described: Operation) -> Asked:
         """Check the request. Raises InvalidInput."""
         query = parse_query(self.request.query_arguments, described.query)
+        given = {one.name: self.request.headers.get_list(one.name) for one in described.headers}
+        headers = parse_query(
+            {name: [value.encode("latin-1") for value in values] for name, values in given.items()},
+            described.headers,
+        )
         body: dict[str, Any] = {}
         if described.body is not None:
             content_type = self.request.headers.get("Content-Type")
             body = parse_body(self.request.body, content_type, described.body)
-        return Asked(query, body)
+        return Asked(query, body, headers)
 
     def answer(self, value: Any, status: int = 200) -> None:
         """Finish with a JSON document."""
+        text = json_text(value)
         self.set_status(status)
-        self.finish(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        self.finish(text)
 
     def refuse(self, error: BlackRoadError) -> None:
         """Answer with a typed error; after the first byte only hanging up is honest."""

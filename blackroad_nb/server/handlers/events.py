@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 from tornado.iostream import StreamClosedError
 
 from blackroad_nb.core.run import RunEvent
-from blackroad_nb.errors import InvalidInput
+from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import BlackRoadHandler
 
 # Proxies drop silent connections after a minute or so; a comment keeps them open.
 HEARTBEAT_SECONDS = 15.0
-_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def event_text(event: RunEvent) -> str:
     """Write one event; JSON holds no line break, so its data is one line."""
-    data = json.dumps(event.data, ensure_ascii=False)
-    return f"id: {event.number}\nevent: {event.kind}\ndata: {data}\n\n"
+    return f"id: {event.number}\nevent: {event.kind}\ndata: {json_text(event.data)}\n\n"
 
 
 class EventStream(BlackRoadHandler):
@@ -40,15 +36,6 @@ class EventStream(BlackRoadHandler):
         """The watcher left; `send_events` lets go of the run's events."""
         self._gone.set()
         super().on_connection_close()
-
-    def last_event_id(self, after: int) -> int:
-        """Return where to go on: a reconnecting browser's header goes first."""
-        header = self.request.headers.get("Last-Event-ID")
-        if header is None:
-            return after
-        if not _NUMBER.fullmatch(header):
-            raise InvalidInput(f"Last-Event-ID must be the number of an event, not {header!r}.")
-        return int(header)
 
     async def send_events(self, events: AsyncIterator[RunEvent]) -> None:
         """Send events as they come, a comment when none come, and end after the last."""

@@ -110,7 +110,8 @@ class ExecutionEvents(EventStream):
         )
     )
     async def get(self, asked: Asked, run_id: str) -> None:
-        after = self.last_event_id(asked.query.get("after", 0))
+        # A browser that reconnects repeats the URL, but its header knows better.
+        after = asked.headers.get("Last-Event-ID", asked.query.get("after", 0))
         await self.parts.running.get(run_id)  # an unknown run is refused before the stream
         await self.send_events(self.parts.running.watch(run_id, after))
 

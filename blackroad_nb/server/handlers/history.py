@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from tornado import web
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery
 from blackroad_nb.core.rendering import csv_header, csv_row, execution_record
+from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import authorized
 from blackroad_nb.server.handlers.download import Download
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
@@ -20,6 +20,7 @@ from blackroad_nb.server.schemas import (
     HISTORY_CURSOR,
     LIMIT,
     OF_NOTEBOOK,
+    SEARCH,
     SINCE,
     TIME,
     UNTIL,
@@ -42,7 +43,7 @@ _FORMAT = Parameter(
 _FILTERS = (
     Parameter(
         "q",
-        {"type": "string", "minLength": 1, "maxLength": 1000},
+        SEARCH,
         "words that all occur in source or error.",
     ),
     OF_NOTEBOOK,
@@ -131,7 +132,7 @@ def _csv_line(row: list[str]) -> str:
 
 
 def _json_line(execution: Execution) -> str:
-    return json.dumps(execution_record(execution), ensure_ascii=False) + "\n"
+    return json_text(execution_record(execution)) + "\n"
 
 
 _WRITERS: dict[str, Callable[[Execution], str]] = {
