@@ -15,6 +15,7 @@ from blackroad_nb.cli.printing import print_json, write
 
 _SERVER_HELP = "the notebook server; without URL, the one that is running"
 _DEFAULT_LIMIT = 50
+_MOST = 1000
 
 
 def add_executions_list(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def add_executions_list(parser: argparse.ArgumentParser) -> None:
     add_examples(parser, "%(prog)s", "%(prog)s work/alpha.ipynb --limit 5", "%(prog)s --server")
     add_notebook(parser, optional=True)
     parser.add_argument(
-        "--limit", metavar="N", type=whole_number(1, 1000), default=_DEFAULT_LIMIT,
+        "--limit", metavar="N", type=whole_number(1, _MOST), default=_DEFAULT_LIMIT,
         help="at most N runs (default: 50)",
     )  # fmt: skip
     add_server(parser, _SERVER_HELP)
@@ -32,11 +33,7 @@ def add_executions_list(parser: argparse.ArgumentParser) -> None:
 def list_runs(arguments: argparse.Namespace) -> int:
     """Print runs without their outputs."""
     if arguments.server is not None:
-        from blackroad_nb.cli.servers import choose_client
-
-        client = choose_client(arguments)
-        print_json(client.list_runs(arguments.notebook, arguments.limit))
-        return 0
+        return _list_there(arguments)
     from blackroad_nb.cli.parts import notebook_id, run_with_parts
     from blackroad_nb.local import LocalParts
 
@@ -50,6 +47,20 @@ def list_runs(arguments: argparse.Namespace) -> int:
         return [run_record(run) for run in await parts.store.list_runs(chosen, arguments.limit)]
 
     print_json(run_with_parts(arguments, work))
+    return 0
+
+
+def _list_there(arguments: argparse.Namespace) -> int:
+    from blackroad_nb.cli.parts import is_path
+    from blackroad_nb.cli.servers import choose_client
+
+    named, limit = arguments.notebook, arguments.limit
+    if named is None or not is_path(named):
+        print_json(choose_client(arguments).list_runs(named, limit))
+        return 0
+    path = os.path.realpath(os.path.expanduser(named))
+    runs = choose_client(arguments, path).list_runs(None, _MOST)
+    print_json([run for run in runs if run["path"] == path][:limit])
     return 0
 
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,9 @@ def _make_demo(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def _serve(folder: Path, port: int, opens_browser: bool) -> None:
-    sys.modules.setdefault("rfc3987_syntax", None)
-    from jupyterlab.labapp import LabApp
-
     token = secrets.token_hex(24)
-    server: Any = LabApp.initialize_server(argv=_options(folder, port, token))
+    lab: Any = import_module("jupyterlab.labapp").LabApp
+    server = lab.initialize_server(argv=_options(folder, port, token))
     link = _address(server.connection_url, token, folder)
     server.io_loop.add_callback(_announce, link, opens_browser)
     server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.cli.conftest import CommandLine, WriteNotebook
 
 TOOK = re.compile(r"\(\d+ms\)")
 SECONDS = 30
+SLEEP = "open('sleeping', 'w').close()\nimport time\ntime.sleep(60)"
 
 
 def outputs_of(path: str) -> list[str]:
@@ -184,10 +187,9 @@ def test_long_output_is_shown_whole(cli: CommandLine, write_notebook: WriteNoteb
 def test_a_signal_cancels_and_keeps_what_was_done(
     cli: CommandLine, write_notebook: WriteNotebook, number: signal.Signals
 ) -> None:
-    path = write_notebook("slow", "print('done')", "import time\ntime.sleep(60)", "print('never')")
+    path = write_notebook("slow", "print('done')", SLEEP, "print('never')")
     process = cli.popen("execute", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert "Cell 0 [success]" in process.stdout.readline()
+    wait_for((cli.folder / "sleeping").exists)
     process.send_signal(number)
     _, complaint = process.communicate(timeout=SECONDS)
     assert process.returncode == 128 + number
@@ -231,10 +233,31 @@ def test_a_terminal_gets_a_bar_and_colours(cli: CommandLine, write_notebook: Wri
     assert not re.search(r"\[#*-+\]", shown.rsplit("\x1b[K", 1)[1])
 
 
-def on_terminal(cli: CommandLine, *words: str) -> str:
-    """Run a command on a terminal of its own and return all that it showed."""
+def test_control_c_at_a_terminal(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("slow", "print('done')", SLEEP)
+    shown = on_terminal(cli, "execute", path, press_when=(cli.folder / "sleeping").exists)
+    assert "  done\r\n" in shown
+    assert "KeyboardInterrupt" in shown
+    assert shown.rstrip().endswith("what was done is kept.")
+    assert "Traceback (most recent call last)" not in shown.rsplit("blackroad-nb:", 1)[1]
+    assert outputs_of(path)[0] == "done\n"
+
+
+def take_terminal() -> None:
+    """Make stdin the terminal that sends this process its signals."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def on_terminal(cli: CommandLine, *words: str, press_when: Callable[[], bool] | None = None) -> str:
+    """Run a command on a terminal of its own and return all that it showed.
+
+    Ctrl-C is pressed once `press_when` holds.
+    """
     leader, follower = pty.openpty()
-    process = cli.popen(*words, stdin=follower, stdout=follower, stderr=follower)
+    process = cli.popen(
+        *words, stdin=follower, stdout=follower, stderr=follower,
+        start_new_session=True, preexec_fn=take_terminal,
+    )  # fmt: skip
     os.close(follower)
     shown = b""
     deadline = time.monotonic() + SECONDS
@@ -245,6 +268,9 @@ def on_terminal(cli: CommandLine, *words: str) -> str:
                 shown += os.read(leader, 65536)
             except OSError:  # how Linux says that the other end is closed
                 break
+        if press_when is not None and press_when():
+            press_when = None
+            os.write(leader, b"\x03")
     process.wait(timeout=SECONDS)
     os.close(leader)
     return shown.decode()

@@ -182,7 +182,7 @@ def test_interrupting_cancels_the_run_there(server: Open) -> None:
     _, complaint = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert complaint.count("\n") == 1
-    (run,) = [run for run in runs(server) if run["path"] == path]
+    (run,) = server.cli("executions", "list", path, "--server").json
     assert run["status"] == "cancelled"
 
 
