@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from blackroad_nb.adapters.lean_imports import skip_unused_imports
 from blackroad_nb.cli.outcome import tell
 from blackroad_nb.cli.parts import is_path, keep_log_quiet, notebook_id
 from blackroad_nb.cli.progress import ProgressBar, RunReport
@@ -20,6 +21,7 @@ from blackroad_nb.local import LocalParts, local_parts, os_user
 
 def execute_here(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
     """Run the notebook, showing each cell as it ends."""
+    skip_unused_imports()
     keep_log_quiet()
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
