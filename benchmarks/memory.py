@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from recording import call, server
+from notebook_server import call, server
 
 SETTLE_SECONDS = 3.0  # what a server still does after it answers for the first time
 MIB = 1024 * 1024

@@ -91,9 +91,11 @@ def test_starting_imports_nothing_heavy() -> None:
 
 def test_every_setting_is_explained() -> None:
     explained = BlackRoadApp.class_get_help()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text()
     for name, trait in SettingsTraits.class_traits(config=True).items():
         assert trait.help.strip(), name
         assert f"--BlackRoadApp.{name}=" in explained
+        assert f"| `{name}` |" in page
 
 
 @pytest.mark.parametrize(

@@ -9,36 +9,12 @@ from typing import Any
 
 import pytest
 from jupyter_server.auth import Authorizer
+from permissions import PERMISSIONS
 from rest_client import Api, write_notebook
 
 from blackroad_nb.server.handlers import ROUTES
 from blackroad_nb.server.openapi import operations
 
-# The whole table of permissions; a verb that is not here fails the first test.
-PERMISSIONS = {
-    "GET /blackroad/notebooks": ("read", "blackroad:notebooks"),
-    "POST /blackroad/notebooks": ("write", "blackroad:notebooks"),
-    "GET /blackroad/notebooks/{notebook_id}": ("read", "blackroad:notebooks"),
-    "DELETE /blackroad/notebooks/{notebook_id}": ("write", "blackroad:notebooks"),
-    "GET /blackroad/notebooks/{notebook_id}/export": ("read", "blackroad:exports"),
-    "GET /blackroad/executions": ("read", "blackroad:executions"),
-    "POST /blackroad/executions": ("execute", "blackroad:executions"),
-    "GET /blackroad/executions/{run_id}": ("read", "blackroad:executions"),
-    "GET /blackroad/executions/{run_id}/events": ("read", "blackroad:executions"),
-    "POST /blackroad/executions/{run_id}/cancel": ("execute", "blackroad:executions"),
-    "GET /blackroad/history": ("read", "blackroad:history"),
-    "DELETE /blackroad/history": ("write", "blackroad:history"),
-    "GET /blackroad/exports": ("read", "blackroad:exports"),
-    "GET /blackroad/kernels": ("read", "blackroad:kernels"),
-    "POST /blackroad/kernels": ("execute", "blackroad:kernels"),
-    "DELETE /blackroad/kernels/{name}": ("execute", "blackroad:kernels"),
-    "POST /blackroad/kernels/{name}/check": ("execute", "blackroad:kernels"),
-    "GET /blackroad/templates": ("read", "blackroad:templates"),
-    "POST /blackroad/templates/{name}/copy": ("write", "blackroad:templates"),
-    "GET /blackroad/usage": ("read", "blackroad:usage"),
-    "GET /blackroad/health": ("read", "blackroad:health"),
-    "GET /blackroad/openapi.json": ("read", "blackroad:openapi"),
-}
 QUERIES = {"DELETE /blackroad/history": {"older_than": "2026-01-01T00:00:00Z"}}
 BODIES: dict[str, dict[str, Any]] = {
     "POST /blackroad/notebooks": {"name": "new", "path": "new.ipynb"},

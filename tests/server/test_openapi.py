@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from permissions import PERMISSIONS
 from rest_client import Api, write_notebook
 from server_process import AUTHORIZATION, running_server
 
@@ -54,6 +55,12 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
 
     walk(whole["paths"])
     walk(whole["components"])
+
+
+def test_the_reference_names_every_route_and_its_permission() -> None:
+    page = (HERE.parents[1] / "docs" / "reference" / "rest.md").read_text()
+    for verb, (action, _) in PERMISSIONS.items():
+        assert f"| `{verb}` | {action} |" in page, verb
 
 
 def test_a_fuzzer_finds_nothing_that_the_document_does_not_say(tmp_path: Path) -> None:
