@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -524,6 +525,44 @@ def test_a_worker_that_dies_is_replaced() -> None:
     assert b"fine" in run(work).body
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for it in /proc")
+def test_a_worker_whose_caller_was_killed_does_not_run_on() -> None:
+    caller = (
+        "import asyncio, sys\n"
+        "from blackroad_nb.adapters.exports import NbconvertExporter\n"
+        "async def main():\n"
+        "    exporter = NbconvertExporter(limit_seconds=6, workers=1)\n"
+        "    await exporter.warm()\n"
+        "    print(exporter._workers[0]._process.pid, flush=True)\n"
+        "    await exporter.export(sys.stdin.buffer.read(), 'x', 'html', False)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", caller]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        process.stdin.write(json.dumps(notebook(markdown(STUCK))).encode())
+        process.stdin.close()
+        await_state(worker, "R")  # it converts
+        process.kill()
+    await_state(worker, "ZX")
+
+
+def await_state(pid: int, states: str, seconds: float = 30.0) -> None:
+    """Wait until the system shows the process in one of these states; X is gone."""
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            status = "State:\tX"
+        if status.split("State:\t")[1][0] in states:
+            return
+        assert monotonic() < deadline, status
+        time.sleep(0.05)
+
+
 def test_a_cancelled_export_frees_its_worker() -> None:
     content = json.dumps(notebook(markdown("fine"))).encode()
     stuck = json.dumps(notebook(markdown(STUCK))).encode()
@@ -574,7 +613,7 @@ def test_two_exports_at_once_each_get_their_own() -> None:
 
 
 def test_the_callers_process_imports_no_converter(tmp_path: Path) -> None:
-    """nbconvert and nbformat are 60 MB and a second of a server's start."""
+    """nbconvert and nbformat are most of a second, and more memory than the rest of us."""
     script = (
         "import asyncio, sys\n"
         "from blackroad_nb.adapters.exports import NbconvertExporter\n"
@@ -598,4 +637,18 @@ def test_a_large_notebook_is_done_in_time(export: Warm) -> None:
     begun = monotonic()
     page = export(notebook(*cells, **PYTHON)).body.decode()
     assert page.count("jp-Notebook-cell") >= 5000
+    assert monotonic() - begun < 60
+
+
+def test_much_coloured_text_is_done_in_time_and_as_nbconvert_does(export: Warm) -> None:
+    from nbconvert.filters.ansi import ansi2html
+
+    text = "\x1b[31mred\x1b[0m <plain>\n\x1b[1;4mloud\n\x1b[mquiet \x1b[44mblue\n" * 300
+    stream = {"output_type": "stream", "name": "stdout", "text": text}
+    page = export(notebook(code("1", stream))).body.decode()
+    shown = page[page.rindex("<pre>") + len("<pre>") : page.rindex("</pre>")]
+    assert shown == ansi2html(text)
+    stream["text"] = text * 200  # a million colours; each once copied all that followed
+    begun = monotonic()
+    export(notebook(code("1", stream)))
     assert monotonic() - begun < 60

@@ -10,11 +10,13 @@ the finished body once more as a whole, so that no template can forget anything.
 # (nbconvert has no types)
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter, TemplateExporter
+from nbconvert.filters.ansi import ansi2html
 from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from traitlets.config import Config
@@ -22,6 +24,9 @@ from traitlets.config import Config
 from blackroad_nb.adapters.exports.mathematics import formula, latex_to_html
 from blackroad_nb.adapters.exports.sanitizer import clean_html, describe_images
 from blackroad_nb.core.export import CONTENT_SECURITY_POLICY, SAFE_TYPES
+
+_RESET = re.compile(r"\x1b\[0?m")
+_PIECE = 4096  # characters
 
 _BLOCKS = """
 {%- block data_latex scoped -%}
@@ -82,6 +87,19 @@ main > section > section {
 """
 
 
+def _coloured(text: str) -> str:
+    """Do what nbconvert's `ansi2html` does, which copies all that is left at each colour.
+
+    After a reset nothing of what came before counts, so a long text is cut there.
+    """
+    pieces, begin = [], 0
+    for reset in _RESET.finditer(text):
+        if reset.end() - begin > _PIECE:
+            pieces.append(text[begin : reset.end()])
+            begin = reset.end()
+    return "".join(str(ansi2html(piece)) for piece in [*pieces, text[begin:]])
+
+
 class _StillMarkdown(IPythonRenderer):
     """Markdown whose formulas are MathML and whose diagrams stay source code."""
 
@@ -127,6 +145,7 @@ class _BodyExporter(HTMLExporter):
         yield from super().default_filters()
         yield "markdown2html", self.markdown2html
         yield "clean_html", clean_html
+        yield "ansi2html", _coloured
         yield "latex_to_html", latex_to_html
 
     def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> Any:

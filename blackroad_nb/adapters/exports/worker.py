@@ -2,13 +2,14 @@
 
 A conversion runs regular expressions over a stranger's text. In the server's process one
 of them could hold the interpreter for minutes, and every kernel's messages with it; here
-it can be killed. The process also keeps 60 MB of converters out of the server.
+it can be killed. The process also keeps the converters out of the server's memory.
 
 A message is a line of JSON and the bytes it announces, in both directions.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -19,6 +20,8 @@ from blackroad_nb.errors import BlackRoadError
 from blackroad_nb.ports import Exported
 
 Parts = list[bytes]
+
+SPARE_SECONDS = 2.0
 
 
 def send(stream: IO[bytes], header: Mapping[str, Any], parts: Parts) -> None:
@@ -82,7 +85,12 @@ def main() -> None:
             request, parts = receive(requests)
         except EOFError:
             return
-        send(answers, *_answer(request, parts))
+        # Whoever asked stops us in time, unless he was killed. The watchdog's thread needs no
+        # interpreter lock, which a regular expression may hold; it ends this process.
+        faulthandler.dump_traceback_later(request["limit_seconds"] + SPARE_SECONDS, exit=True)
+        answer = _answer(request, parts)
+        faulthandler.cancel_dump_traceback_later()
+        send(answers, *answer)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ class Worker:
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            send(process.stdin, request, parts)
+            limited = {**request, "limit_seconds": self._limit_seconds}
+            send(process.stdin, limited, parts)
             return receive(process.stdout)
         except (OSError, EOFError, ValueError):
             raise ExportFailed(self._what_happened(process)) from None
