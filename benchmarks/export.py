@@ -22,7 +22,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from recording import TOKEN, call, server
+from notebook_server import TOKEN, call, server
 
 FORMATS = {"html": 0.2, "script": 0.03}  # and the ratio that each must keep below
 PATH = "report.ipynb"

@@ -1,14 +1,58 @@
-"""The kernel websocket's protocol v1, as much of it as a benchmark needs."""
+"""A kernel's websocket as JupyterLab uses it; as much of protocol v1 as is needed."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import struct
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
+
+from notebook_server import TOKEN, NotebookServer
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
+
+
+class OpenNotebook:
+    """A notebook in a browser tab: a session, its kernel and the websocket."""
+
+    def __init__(self, kernel_id: str, session: str, socket: WebSocketClientConnection) -> None:
+        self.kernel_id = kernel_id
+        self._session = session
+        self._socket = socket
+
+    @classmethod
+    async def open(cls, server: NotebookServer, name: str) -> OpenNotebook:
+        asked = {"path": name, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+        created = await asyncio.to_thread(server.call, "POST", "api/sessions", asked)
+        kernel_id, session = created["kernel"]["id"], uuid4().hex
+        request = HTTPRequest(
+            f"ws://{server.address}/api/kernels/{kernel_id}/channels?session_id={session}",
+            headers={"Authorization": f"token {TOKEN}"},
+        )
+        socket = await websocket_connect(request, subprotocols=[SUBPROTOCOL])
+        return cls(kernel_id, session, socket)
+
+    async def run(self, source: str, cell_id: str) -> None:
+        """Run a cell until reply and idle status are there.
+
+        Raises:
+            ConnectionError: the server went away.
+        """
+        msg_id = uuid4().hex
+        await self._socket.write_message(
+            execute_request(msg_id, self._session, source, cell_id), binary=True
+        )
+        missing = 2
+        while missing:
+            missing -= ends_cell(await self._socket.read_message(), msg_id)
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 def execute_request(msg_id: str, session: str, source: str, cell_id: str) -> bytes:
