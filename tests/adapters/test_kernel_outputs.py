@@ -269,3 +269,29 @@ def test_output_of_threads_after_the_cell_is_not_given_to_the_next(tmp_path: Pat
     )
     cells, _, _ = asyncio.run(run_cells([late, "t.join(); print('mine')"], tmp_path))
     assert cells[1]["outputs"][0]["text"].endswith("mine\n")
+
+
+def test_a_reply_that_came_while_nobody_looked_does_not_hide_the_next(tmp_path: Path) -> None:
+    """zmq tells of a message once; a send in between must not take that sign away."""
+
+    async def scenario() -> None:
+        runner = LocalKernelRunner()
+        kernel = await runner.start("python3", tmp_path, str(tmp_path / "n.ipynb"))
+        try:
+            for _ in range(3):
+                await asyncio.sleep(0.05)  # the readers wait
+                kernel._client.kernel_info()  # type: ignore[attr-defined]
+                time.sleep(0.1)  # noqa: ASYNC251, the reply arrives, and the loop is blocked
+                outcome = await kernel.run_cell(
+                    code_cell("1", "c"),
+                    0,
+                    CellLimits(timeout_seconds=5.0, grace_seconds=0.1),
+                    lambda _: None,
+                    lambda _: None,
+                )
+                assert outcome.status is Status.SUCCESS
+        finally:
+            await kernel.close()
+            await runner.close()
+
+    asyncio.run(scenario())

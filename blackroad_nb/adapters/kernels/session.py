@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any, Literal
 
 import zmq
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import new_id
 
 from blackroad_nb.adapters.kernels.host import KernelHost
@@ -62,6 +63,18 @@ class Request:
             self.end("done")
 
 
+class ShellChannel(AsyncZMQSocketChannel):
+    """Sends in the way that zmq's asyncio sockets know of.
+
+    jupyter_client's own `send` goes past them. zmq tells of a message once only, and a
+    send may take that sign away: the reader would then never wake up.
+    Source: ZMQ_FD in http://api.zeromq.org/master:zmq-getsockopt
+    """
+
+    def send(self, msg: Message) -> None:
+        self.socket.send_multipart(self.session.serialize(msg))
+
+
 class KernelSession:
     """`RunningKernel` over a jupyter_client client and whoever owns the process."""
 
@@ -86,6 +99,7 @@ class KernelSession:
         Raises:
             KernelStartFailed: it died, or did not answer in time.
         """
+        self._client.shell_channel_class = ShellChannel
         self._client.start_channels(stdin=False, hb=False, control=False)
         self._tasks = [
             asyncio.create_task(self._read(self._client.iopub_channel, self._hear)),
