@@ -1,13 +1,19 @@
-"""Notebook files on disk: kept under their roots, read checked, written whole."""
+"""Notebook files on disk: kept under their roots, read checked, written whole.
+
+A resolved path holds no link. Each operation walks it again from the top without
+following any, so a link that is put in the way between the check and the use is
+refused and never followed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import os
+import secrets
 import stat
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,6 +35,14 @@ from blackroad_nb.errors import (
 )
 from blackroad_nb.ports import NotebookFile
 
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | _FOLDER  # a folder may be closed to reading
+# O_NONBLOCK: opening a named pipe would wait for somebody to write into it.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+_STEM = 40  # characters of the name that a temporary file shows
+
 
 class DiskNotebookFiles:
     """`NotebookFiles` on the local file system.
@@ -45,13 +59,16 @@ class DiskNotebookFiles:
         if not text or "\0" in text:
             raise InvalidInput("The path is empty or holds a NUL character; give a file path.")
         try:
-            real = Path(os.path.realpath(os.path.expanduser(text)))
+            real = os.path.realpath(os.path.expanduser(text))
+            real.encode()
         except OSError as error:
             raise InvalidInput(f"The path {text!r} cannot be followed: {error.strerror}.") from None
-        if not any(real.is_relative_to(root) for root in self._roots):
+        except ValueError:
+            raise InvalidInput(f"The path {text!r} is not UTF-8 text; rename the file.") from None
+        if not any(Path(real).is_relative_to(root) for root in self._roots):
             allowed = ", ".join(str(root) for root in self._roots)
             raise PathNotAllowed(f"{text!r} leads outside the allowed folders ({allowed}).")
-        return real
+        return Path(real)
 
     async def create(self, path: Path, document: Document) -> None:
         await asyncio.to_thread(_create, path, serialize_document(document))
@@ -71,29 +88,14 @@ class DiskNotebookFiles:
         await asyncio.to_thread(_delete, path)
 
 
-def _create(path: Path, content: bytes) -> None:
-    temporary = _temporary(path, content)
-    try:
-        os.link(temporary, path)  # unlike a rename, this fails when the name is taken
-    except FileExistsError:
-        raise FileExists(
-            f"{str(path)!r} exists already; choose another path or adopt the file."
-        ) from None
-    except OSError as error:
-        raise _refused(path, error) from None
-    finally:
-        os.unlink(temporary)
-
-
 def _read(path: Path) -> NotebookFile:
     try:
-        content = path.read_bytes()
+        with _told(path, "read"), _folder(path.parent) as folder:
+            content = _content(folder, path.name)
     except FileNotFoundError:
         raise NotebookNotFound(f"There is no file {str(path)!r}.") from None
-    except IsADirectoryError:
-        raise InvalidNotebook(f"{str(path)!r} is a folder, not a notebook file.") from None
-    except OSError as error:
-        raise InvalidInput(f"{str(path)!r} cannot be read: {error.strerror}.") from None
+    if content is None:
+        raise InvalidNotebook(f"{str(path)!r} is a folder or device, not a notebook file.")
     try:
         document = _parse(content)
     except InvalidNotebook as error:
@@ -102,9 +104,12 @@ def _read(path: Path) -> NotebookFile:
 
 
 def _parse(content: bytes) -> Document:
-    version = major_version(content)
-    if version is None or version >= 4:
+    try:
         return parse_document(content)
+    except InvalidNotebook:
+        version = major_version(content)
+        if version is None or version >= 4:
+            raise
     nbformat: Any = import_module("nbformat")  # only old formats pay for the import
 
     try:
@@ -114,67 +119,168 @@ def _parse(content: bytes) -> Document:
     return parse_document(nbformat.writes(upgraded).encode())
 
 
-def _write(path: Path, content: bytes, expected: str | None, durable: bool) -> str:
-    if expected is not None:
-        try:
-            current = digest(path.read_bytes())
-        except OSError:
-            current = None
-        if current != expected:
-            raise FileChanged(
-                f"{str(path)!r} changed on disk since it was read; it was left as it is."
-            )
-    temporary = _temporary(path, content, durable)
+def _create(path: Path, content: bytes) -> None:
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
-        os.replace(temporary, path)
+        with _told(path, "written"), _folder(path.parent) as folder:
+            with _temporary(folder, path.name, content, True) as temporary:
+                _put_in_place(folder, temporary, path.name, content)
+            _sync(folder)
+    except FileNotFoundError:
+        raise _no_folder(path) from None
+
+
+def _put_in_place(folder: int, temporary: str, name: str, content: bytes) -> None:
+    """Give the file its name; unlike a rename, this fails when the name is taken."""
+    try:
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError as error:
-        os.unlink(temporary)
-        raise _refused(path, error) from None
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links: exclusive all the same, if not whole at once.
+        _write_exclusively(folder, name, content, True)
+
+
+def _write(path: Path, content: bytes, expected: str | None, durable: bool) -> str:
+    try:
+        with _told(path, "written"), _folder(path.parent) as folder:
+            _check_unchanged(folder, path, expected)
+            with _temporary(folder, path.name, content, durable) as temporary:
+                with suppress(FileNotFoundError):
+                    before = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_ISREG(before.st_mode):
+                        _keep_mode(folder, temporary, stat.S_IMODE(before.st_mode))
+                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            if durable:
+                _sync(folder)
+    except FileNotFoundError:
+        raise _no_folder(path) from None
     return digest(content)
+
+
+def _check_unchanged(folder: int, path: Path, expected: str | None) -> None:
+    if expected is None:
+        return
+    try:
+        current = _content(folder, path.name)
+    except OSError:
+        current = None
+    if current is None or digest(current) != expected:
+        raise FileChanged(f"{str(path)!r} changed on disk since it was read; it was left as it is.")
 
 
 def _write_new(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise _refused(path.parent, error) from None
+        with (
+            _told(path.parent, "written"),
+            _folder(path.parent.parent) as above,
+            suppress(FileExistsError),
+        ):
+            os.mkdir(path.parent.name, dir_fd=above)
+    except FileNotFoundError:
+        raise _no_folder(path.parent) from None
     _create(path, content)
 
 
-def _temporary(path: Path, content: bytes, durable: bool = True) -> str:
+def _delete(path: Path) -> None:
+    with (
+        suppress(FileNotFoundError),
+        _told(path, "deleted"),
+        _folder(path.parent) as folder,
+    ):
+        os.unlink(path.name, dir_fd=folder)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    """Open a folder, refusing any link on the way to it."""
+    descriptor = os.open(path.anchor, _SEARCH)
     try:
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}-", suffix=".tmp", dir=path.parent
-        )
+        for name in path.parts[1:]:
+            below = os.open(name, _SEARCH, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _content(folder: int, name: str) -> bytes | None:
+    """Return what a file holds; None for what is no file."""
+    try:
+        descriptor = os.open(name, _READ, dir_fd=folder)
     except OSError as error:
-        raise _refused(path, error) from None
+        if error.errno in (errno.ENXIO, errno.ENODEV):
+            return None  # a socket, a device without a driver
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+@contextmanager
+def _temporary(folder: int, name: str, content: bytes, durable: bool) -> Iterator[str]:
+    """Write the content beside its place; whatever is not moved away goes again."""
+    temporary = f".{Path(name).stem[:_STEM]}-{secrets.token_hex(6)}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        _write_exclusively(folder, temporary, content, durable)
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+
+
+def _write_exclusively(folder: int, name: str, content: bytes, durable: bool) -> None:
+    descriptor = os.open(name, _CREATE, 0o666, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-    except OSError as error:
-        os.unlink(temporary)
-        raise _refused(path, error) from None
-    return temporary
+                os.fsync(descriptor)
+    except OSError:
+        os.unlink(name, dir_fd=folder)
+        raise
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def _delete(path: Path) -> None:
+def _keep_mode(folder: int, name: str, mode: int) -> None:
+    descriptor = os.open(name, _READ, dir_fd=folder)
     try:
-        path.unlink(missing_ok=True)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: int) -> None:
+    """Make the new name itself durable."""
+    descriptor = os.open(".", os.O_RDONLY | _FOLDER, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _told(path: Path, done: str) -> Iterator[None]:
+    """Say plainly what the system refused; a missing file is the caller's to tell."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except FileExistsError:
+        raise FileExists(
+            f"{str(path)!r} exists already; choose another path or adopt the file."
+        ) from None
     except OSError as error:
-        raise _refused(path, error) from None
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise PathNotAllowed(
+                f"{str(path)!r} leads through a link or a file; give the path of a real file."
+            ) from None
+        raise InvalidInput(f"{str(path)!r} cannot be {done}: {error.strerror}.") from None
 
 
-def _refused(path: Path, error: OSError) -> InvalidInput:
-    return InvalidInput(f"{str(path)!r} cannot be written: {error.strerror}.")
+def _no_folder(path: Path) -> InvalidInput:
+    return InvalidInput(
+        f"{str(path)!r} cannot be written: its folder does not exist; make it first."
+    )

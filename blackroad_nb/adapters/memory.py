@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import unicodedata
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -317,6 +318,8 @@ class MemoryNotebookFiles:
         text = os.fspath(path)
         if not text or "\0" in text:
             raise InvalidInput("The path is empty or holds a NUL character; give a file path.")
+        if not text.isascii() and any(unicodedata.category(c) == "Cs" for c in text):
+            raise InvalidInput(f"The path {text!r} is not UTF-8 text; rename the file.")
         real = Path(posixpath.normpath(posixpath.join("/", text)))
         if not any(PurePosixPath(real).is_relative_to(root) for root in self._roots):
             allowed = ", ".join(str(root) for root in self._roots)
@@ -343,7 +346,8 @@ class MemoryNotebookFiles:
         expected: str | None,
         durable: bool = True,  # noqa: ARG002, a dictionary has no disk
     ) -> str:
-        if expected is not None and digest(self.files.get(path, b"")) != expected:
+        current = digest(self.files[path]) if path in self.files else None
+        if expected is not None and current != expected:
             raise FileChanged(
                 f"{str(path)!r} changed on disk since it was read; it was left as it is."
             )
