@@ -86,7 +86,7 @@ class _Host:
         self._parts: LocalParts | None = None
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._live(open)), name="blackroad-nb", daemon=True
+            target=self._run, args=(open,), name="blackroad-nb", daemon=True
         )
         self._thread.start()
         self._ready.result()
@@ -120,6 +120,19 @@ class _Host:
             if threading.current_thread() is not self._thread:
                 self._thread.join()
 
+    def _run(self, open: Callable[[], Awaitable[LocalParts]]) -> None:
+        """Do as `asyncio.run` does, which ends by starting a thread: 3.12 refuses one at exit."""
+        loop = asyncio.new_event_loop()
+        workers = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="blackroad-nb")
+        loop.set_default_executor(workers)
+        try:
+            loop.run_until_complete(self._live(open))
+            loop.run_until_complete(_cancel_rest())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            workers.shutdown()
+            loop.close()
+
     async def _live(self, open: Callable[[], Awaitable[LocalParts]]) -> None:
         try:
             self._parts = await open()
@@ -132,6 +145,13 @@ class _Host:
             await self._stop.wait()
         finally:
             await self._parts.close()
+
+
+async def _cancel_rest() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 _open_hosts: weakref.WeakSet[_Host] = weakref.WeakSet()
