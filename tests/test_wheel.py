@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import venv
@@ -56,6 +57,8 @@ def test_an_empty_environment_comes_up_with_the_extension(wheel: Path, tmp_path:
         return done.stdout + done.stderr
 
     run("pip", "install", "--quiet", str(wheel))
-    assert "blackroad_nb enabled" in run("jupyter", "server", "extension", "list")
+    listed = re.sub(r"\x1b\[[0-9;]*m", "", run("jupyter", "server", "extension", "list"))
+    assert "blackroad_nb enabled" in listed
+    assert re.search(r"blackroad_nb \S+ OK", listed)
     assert run("blackroad-nb", "list").strip() == "[]"
     assert run("jupyter", "blackroad", "list").strip() == "[]"
