@@ -106,7 +106,7 @@ def test_names_come_back_as_they_were_given(cli: CommandLine, name: str) -> None
         ("x" * 201, "demo.ipynb", 2, "201"),
         ("Demo", "demo.txt", 2, ".ipynb"),
         ("Demo", "", 2, "path"),
-        ("Demo", "missing/folder/demo.ipynb", 2, "No such file"),
+        ("Demo", "missing/folder/demo.ipynb", 2, "cannot be written"),
         ("Demo", f"{'x' * 300}.ipynb", 2, "too long"),
     ],
 )
