@@ -43,7 +43,10 @@ class Store(Protocol):
         ...
 
     async def update_notebook(self, notebook: Notebook) -> None:
-        """Raises NotebookNotFound, or NotebookExists when the new path is taken."""
+        """Replace all but created_at; updated_at only moves forward.
+
+        Raises NotebookNotFound, or NotebookExists when the new path is taken.
+        """
         ...
 
     async def delete_notebook(self, notebook_id: str) -> None:
@@ -55,7 +58,8 @@ class Store(Protocol):
         """Write a batch in one transaction, with its usage events.
 
         A row whose id is stored already is ignored, unless the stored one is still
-        pending: then it is finished. A row with a path and no notebook_id finds its
+        pending: then it is finished. A row that was counted and then deleted is ignored
+        too. A row with a path and no notebook_id finds its
         notebook by path or registers it. Returns how many rows were new or finished.
         """
         ...

@@ -110,7 +110,10 @@ class MemoryStore:
     async def update_notebook(self, notebook: Notebook) -> None:
         stored = await self.get_notebook(notebook.id)
         self._check_path(notebook)
-        self._notebooks[notebook.id] = replace(notebook, created_at=stored.created_at)
+        latest = max(stored.updated_at, notebook.updated_at)
+        self._notebooks[notebook.id] = replace(
+            notebook, created_at=stored.created_at, updated_at=latest
+        )
 
     async def delete_notebook(self, notebook_id: str) -> None:
         await self.get_notebook(notebook_id)
@@ -320,7 +323,7 @@ class MemoryNotebookFiles:
             raise InvalidInput("The path is empty or holds a NUL character; give a file path.")
         if not text.isascii() and any(unicodedata.category(c) == "Cs" for c in text):
             raise InvalidInput(f"The path {text!r} is not UTF-8 text; rename the file.")
-        real = Path(posixpath.normpath(posixpath.join("/", text)))
+        real = Path(posixpath.normpath("/" + text.lstrip("/")))
         if not any(PurePosixPath(real).is_relative_to(root) for root in self._roots):
             allowed = ", ".join(str(root) for root in self._roots)
             raise PathNotAllowed(f"{text!r} leads outside the allowed folders ({allowed}).")

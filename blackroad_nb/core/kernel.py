@@ -57,16 +57,22 @@ class KernelInfo:
     problem: str | None = None
 
 
+def check_kernel_name(name: str) -> str:
+    """Return a name that a kernelspec folder can have. Raises InvalidInput."""
+    if not NAME.fullmatch(name) or name.startswith("."):
+        raise InvalidInput(
+            f"The kernel name {name!r} may hold only letters, digits, '.', '_' and '-'."
+        )
+    return name
+
+
 def check_kernel(name: str, language: str, display_name: str, argv: Sequence[str]) -> None:
     """Refuse a registration that could not become a working kernelspec.
 
     Raises:
         InvalidInput: says which field is wrong and what it should hold.
     """
-    if not NAME.fullmatch(name) or name.startswith("."):
-        raise InvalidInput(
-            f"The kernel name {name!r} may hold only letters, digits, '.', '_' and '-'."
-        )
+    check_kernel_name(name)
     for label, value in (("language", language), ("display name", display_name)):
         if not value.strip() or not value.isprintable():
             raise InvalidInput(f"The {label} must be one visible line of text.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from blackroad_nb.errors import InvalidInput
 
 DEFAULT_KERNEL = "python3"
 NAME_LIMIT = 200  # characters; a name is a label on one line
+METADATA_LIMIT = 1_000_000  # characters as JSON; it comes along with every list
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,21 @@ def check_name(name: str) -> str:
     if not name.isprintable():
         raise InvalidInput("The name holds a line break or control character; remove it.")
     return name
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata, or refuse what JSON cannot hold.
+
+    Raises:
+        InvalidInput: a value, or its nesting, has no JSON form, or there is too much.
+    """
+    try:
+        size = len(json.dumps(dict(metadata), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"The metadata cannot be written as JSON: {error}.") from None
+    if size > METADATA_LIMIT:
+        raise InvalidInput(f"The metadata has {size} characters; {METADATA_LIMIT} is the most.")
+    return dict(metadata)
 
 
 def name_for(path: str) -> str:

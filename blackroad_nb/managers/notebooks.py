@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from blackroad_nb.core.document import kernel_name, new_document
 from blackroad_nb.core.history import Page
-from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, check_name
-from blackroad_nb.errors import InvalidInput, NotebookExists
+from blackroad_nb.core.kernel import check_kernel_name
+from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, check_metadata, check_name
+from blackroad_nb.errors import InvalidInput, NotebookExists, StoreError
 from blackroad_nb.ports import Clock, NotebookFiles, Store
 
 SUFFIX = ".ipynb"
@@ -46,12 +47,14 @@ class NotebookManager:
         """Register a notebook and write its file, or adopt the file that is there.
 
         Raises:
-            InvalidInput: the name or path is not acceptable.
+            InvalidInput: the name, path, kernel or metadata is not acceptable.
             PathNotAllowed: the path leads outside the allowed roots.
             NotebookExists: the path is registered already.
             FileExists: there is a file and `adopt` is false.
         """
-        name = check_name(name)
+        name, metadata = check_name(name), check_metadata(metadata or {})
+        if kernel is not None:
+            check_kernel_name(kernel)
         resolved = self._files.resolve(path)
         if resolved.suffix != SUFFIX:
             raise InvalidInput(f"The path must end in {SUFFIX}; {resolved.name!r} does not.")
@@ -71,9 +74,14 @@ class NotebookManager:
             created_at=now,
             updated_at=now,
             cell_count=len(document["cells"]),
-            metadata=dict(metadata or {}),
+            metadata=metadata,
         )
-        await self._store.add_notebook(notebook)
+        try:
+            await self._store.add_notebook(notebook)
+        except StoreError:
+            if not adopt:  # leave nothing half done: the next try must not meet our file
+                await self._files.delete(resolved)
+            raise
         return notebook
 
     async def get(self, notebook_id: str) -> Notebook:

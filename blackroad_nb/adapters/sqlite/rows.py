@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,7 +53,29 @@ def _optional_whole(value: int | None) -> int | None:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    """Write JSON that SQLite accepts; a number that is not finite becomes null."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(child) for child in value]
+    return value
+
+
+def _cells_json(cells: Sequence[CellResult]) -> str:
+    """Write a run's cells; outputs nested too deeply for JSON are in the artefact only."""
+    try:
+        return _json([asdict(cell) for cell in cells])
+    except RecursionError:
+        return _json([asdict(replace(cell, outputs=())) for cell in cells])
 
 
 def notebook_values(notebook: Notebook) -> Values:
@@ -140,7 +163,7 @@ def run_values(run: Run, process: str) -> Values:
         "user": optional_text(run.user),
         "kernel_id": run.kernel_id,
         "artefact": optional_text(run.artefact),
-        "cells": _json([asdict(cell) for cell in run.cells]),
+        "cells": _cells_json(run.cells),
         "message": optional_text(run.message),
         "started_at": optional_moment_text(run.started_at),
         "finished_at": optional_moment_text(run.finished_at),

@@ -38,6 +38,13 @@ _STREAM_BYTES = 4 * 1024 * 1024
 _SLICE = 500  # rows deleted in one transaction, so that others get their turn
 
 
+_KEYS = (
+    "SQLITE_CONSTRAINT_UNIQUE",
+    "SQLITE_CONSTRAINT_PRIMARYKEY",
+    "SQLITE_CONSTRAINT_FOREIGNKEY",
+)
+
+
 class SqliteStore:
     """The store of servers and long commands; open it with `SqliteStore.open`."""
 
@@ -229,10 +236,12 @@ class SqliteStore:
 
 @contextlib.contextmanager
 def _taken(error: Exception) -> Iterator[None]:
-    """Say what a broken constraint means here."""
+    """Say what a key that is taken, or one that is missing, means here."""
     try:
         yield
-    except sqlite3.IntegrityError:
+    except sqlite3.IntegrityError as refused:
+        if refused.sqlite_errorname not in _KEYS:
+            raise
         raise error from None
 
 

@@ -23,8 +23,9 @@ ORDER BY updated_at DESC, id
 LIMIT :limit
 
 -- name: update
+-- Recording may have moved updated_at on since the caller read the row.
 UPDATE notebooks
-SET name = :name, path = :path, kernel = :kernel, updated_at = :updated_at,
+SET name = :name, path = :path, kernel = :kernel, updated_at = max(updated_at, :updated_at),
     cell_count = :cell_count, metadata = :metadata
 WHERE id = :id
 
