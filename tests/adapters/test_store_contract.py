@@ -670,6 +670,22 @@ def test_a_run_needs_its_notebook(holds):
     holds(scenario)
 
 
+def test_a_run_with_values_that_json_has_no_word_for_is_kept(holds):
+    async def scenario(store):
+        await store.add_notebook(notebook(1))
+        deep: list[object] = []
+        for _ in range(5000):
+            deep = [deep]
+        output = {"output_type": "display_data", "data": {"application/json": deep}}
+        cells = (CellResult(0, "a", Status.SUCCESS, outputs=(output,)),)
+        await store.put_run(run("deep", cells=cells))
+        await store.put_run(run("nan", requested={"parameters": {"x": float("nan")}}))
+        assert (await store.get_run("deep")).cells[0].cell_id == "a"
+        assert (await store.get_run("nan")).requested["parameters"].keys() == {"x"}
+
+    holds(scenario)
+
+
 def test_kernels_are_kept_by_name(holds):
     async def scenario(store):
         julia = RegisteredKernel("1", "julia", "julia", "Julia 'x'", ("julia", "-i", "{f}"), NOON)

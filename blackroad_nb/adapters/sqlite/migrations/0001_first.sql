@@ -97,7 +97,7 @@ SELECT
 FROM executions;
 
 -- Three letters is the shortest prefix that a search may ask for: each further length
--- indexed costs a sixth of the recording rate.
+-- indexed costs a seventh of the recording rate.
 CREATE VIRTUAL TABLE executions_text USING fts5 (
     source, error, scope,
     content = 'executions_searchable', content_rowid = 'seq', columnsize = 0, prefix = '3'
