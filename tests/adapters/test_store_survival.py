@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import sqlite3
+import threading
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -21,10 +22,11 @@ from blackroad_nb.adapters.sqlite import process as process_module
 from blackroad_nb.adapters.sqlite.reader import SqliteReader
 from blackroad_nb.adapters.sqlite.store import SqliteStore
 from blackroad_nb.core.execution import Status
-from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.history import HistoryQuery, Page
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run, RunStatus
 from blackroad_nb.core.usage import UsageQuery
+from blackroad_nb.errors import StoreError
 
 pytestmark = pytest.mark.survival
 LONGER = int(os.environ.get("BLACKROAD_SURVIVAL", "1"))
@@ -284,6 +286,35 @@ def test_a_number_used_again_by_the_system_is_no_living_process(tmp_path):
     assert not process_module.is_alive(again, path)
     assert process_module.is_alive(mark.name, path)
     mark.release()
+
+
+def test_closing_amid_questions_leaves_no_thread_behind(tmp_path):
+    """A thread of aiosqlite's that stays keeps the program from ending."""
+
+    async def scenario(moment: int) -> None:
+        store = await SqliteStore.open(tmp_path / f"{moment}.db")
+        await store.record([row(n) for n in range(300)])
+        asked = [asyncio.create_task(store.history(HistoryQuery(limit=300))) for _ in range(12)]
+        asked += [asyncio.create_task(store.record([row(f"late-{n}")])) for n in range(3)]
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        for task in asked[::4]:
+            task.cancel()
+        await store.close()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(result) for result in results} <= {
+            asyncio.CancelledError,
+            StoreError,
+            Page,
+            int,
+        }
+
+    for moment in range(25):
+        asyncio.run(scenario(moment))
+    ours = [thread for thread in threading.enumerate() if "connection_worker" in thread.name]
+    for thread in ours:
+        thread.join(timeout=10)
+    assert not [thread for thread in ours if thread.is_alive()]
 
 
 FORGETFUL = """

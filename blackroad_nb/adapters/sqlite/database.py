@@ -29,7 +29,8 @@ Unit = Callable[[aiosqlite.Connection], Awaitable[Any]]
 
 _READERS = 3
 _MOST_UNITS = 200  # in one transaction
-_CHUNK_ROWS = 16
+_CHUNK_ROWS = 32  # brought over from a connection's thread at once
+_LARGE_ROW = 64 * 1024  # characters; rows like these come one by one
 
 
 @dataclass(slots=True)
@@ -53,11 +54,12 @@ class Database:
         self._reading = asyncio.Semaphore(_READERS)
         self._reopening = asyncio.Lock()
         self._generation = 0
+        self._closing = False
         self._life = asyncio.create_task(self._live(), name="blackroad-store-writer")
 
     async def write(self, unit: Unit) -> Any:
         """Carry out `unit` within a transaction; returns once it is durable."""
-        if self._life.done():
+        if self._closing:
             raise StoreError("The database was closed.")
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
         self._queue.put_nowait(waiting)
@@ -79,7 +81,11 @@ class Database:
                 self._reader() as connection,
                 connection.execute(read.sql, read.values) as cursor,
             ):
-                while size < most_bytes and (part := await cursor.fetchmany(_CHUNK_ROWS)):
+                while size < most_bytes:
+                    few = size >= len(found) * _LARGE_ROW  # the first one too
+                    part = await cursor.fetchmany(1 if few else _CHUNK_ROWS)
+                    if not part:
+                        break
                     found.extend(part)
                     size += sum(map(_size, part))
         return read.all(found)
@@ -95,6 +101,7 @@ class Database:
             while (batch := await self._next_batch()) is not None:
                 await self._commit(batch)
         finally:
+            self._closing = True
             # aiosqlite's threads are not daemons: one left open would hang the exit.
             await self._let_go()
             while not self._queue.empty():
@@ -147,23 +154,22 @@ class Database:
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
         async with self._reading:
-            if self._life.done():
+            if self._closing:
                 raise StoreError("The database was closed.")
             await self._follow_file()
             generation = self._generation
             connection = self._idle.pop() if self._idle else await self._connect("ro")
+            usable = True
             try:
                 yield connection
             except sqlite3.DatabaseError:
-                await connection.close()
+                usable = False
                 raise
-            except BaseException:
-                self._idle.append(connection)
-                raise
-            if generation == self._generation and not self._life.done():
-                self._idle.append(connection)
-            else:
-                await connection.close()
+            finally:
+                if usable and generation == self._generation and not self._closing:
+                    self._idle.append(connection)
+                else:
+                    await connection.close()
 
     async def _follow_file(self) -> None:
         """Notice that the file was moved, deleted or restored, and open what is there now."""
