@@ -33,8 +33,8 @@ class WriterSettings:
 
     Attributes:
         batch_rows: rows in one transaction at most.
-        batch_seconds: how long a batch may gather; while rows pour in, up to
-            `busy_seconds`, because a transaction costs the same for one row as for many.
+        batch_seconds: how long a batch may gather.
+        busy_seconds: the same while rows pour in; a transaction costs much, a row little.
         queue_rows, queue_bytes: what may wait; beyond it new rows are lost.
         retry_seconds: first pause after a failure; it doubles up to `retry_limit_seconds`.
         behind_seconds: a row that waits longer makes the state `behind`.

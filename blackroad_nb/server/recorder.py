@@ -171,7 +171,7 @@ class ServerRecorder:
             return
         if kernel_id not in self._watched:
             self._watch(kernel_id)
-        self._feed(kernel_id, [request])
+        self._watched[kernel_id].tracker.feed(request, _now())  # never ends anything
 
     def on_fault(self, where: str, error: Exception) -> None:
         """Count a fault; say the first of a kind, then at most one a minute."""
