@@ -27,3 +27,13 @@ def test_what_was_imported_already_stays() -> None:
         "skip_unused_imports()\nassert sys.modules['rfc3987_syntax'] is sys"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_garbage_is_collected_again() -> None:
+    code = (
+        "import gc\n"
+        "from blackroad_nb.adapters.lean_imports import pause_collecting, resume_collecting\n"
+        "pause_collecting()\nassert not gc.isenabled()\nimport asyncio\n"
+        "resume_collecting()\nassert gc.isenabled()\nassert gc.get_freeze_count() > 1000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,6 +16,8 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
+from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
+from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import Clock, RunningKernel
 
@@ -85,7 +87,7 @@ class LocalKernelRunner:
             self._context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         manager = AsyncKernelManager(kernel_name=kernel, context=self._context)
         try:
-            _ = manager.kernel_spec
+            _ = prepare_plain_kernel(manager) or manager.kernel_spec
         except NoSuchKernel:
             raise KernelNotFound(
                 f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
@@ -95,9 +97,6 @@ class LocalKernelRunner:
         return manager
 
     async def _connect(self, host: LocalHost) -> RunningKernel:
-        # These take as long to import as a kernel takes to boot, which it does meanwhile.
-        from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
-
         manager = host.manager
         client = manager.client(session=fresh_session(manager.session), context=self._context)
         session = KernelSession(client, host, self._clock)

@@ -10,9 +10,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode, ValidationError
 
+from blackroad_nb.adapters.kernels.reading import Message
 from blackroad_nb.core.outputs import OUTPUT_OVERHEAD, StreamText, dropped_text, settled
-
-Message = dict[str, Any]
 
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)
@@ -97,7 +96,7 @@ class OutputClient(NotebookClient):
 
     def __init__(self, client: Any) -> None:
         # nbclient logs every output at debug, and widgets it cannot show as warnings.
-        super().__init__(_empty(), log=log)
+        super().__init__(_empty(), log=log, record_timing=False)
         self.kc = client
         # nbclient looks a cell up by its index, and only when a display is updated.
         self.nb: Any = {"cells": {}}
@@ -106,13 +105,20 @@ class OutputClient(NotebookClient):
         self._size = 0
         self._updates: dict[str, int] = {}
 
-    def begin(self, outputs: CellOutputs, on_output: Callable[[int], None]) -> None:
-        """Let what comes belong to this cell; `on_output` gets the index of changed cells."""
-        self.current = outputs
+    def begin(
+        self, cell: dict[str, Any], index: int, limit: int, on_output: Callable[[int], None]
+    ) -> CellOutputs:
+        """Let what comes belong to this cell; `on_output` gets the index of changed cells.
+
+        Args:
+            limit: bytes its outputs may have.
+        """
+        outputs = self.current = CellOutputs(cell, index, limit)
         self.on_output = on_output
         self.clear_before_next_output = False
         self.nb["cells"][outputs.index] = outputs.node
         self.clear_display_id_mapping(outputs.index)
+        return outputs
 
     def refuses(self, kind: str, size: int) -> bool:
         """Tell whether a message of `size` bytes finds no room; it is counted as dropped."""
@@ -137,6 +143,7 @@ class OutputClient(NotebookClient):
         if kind == "error" and size > _BIG_ERROR:
             _cut_error(message["content"])
         self._size = size
+        _note_time(message, outputs.node)
         try:
             self.process_message(message, outputs.node, outputs.index)
         except CellExecutionComplete:
@@ -210,6 +217,18 @@ class OutputClient(NotebookClient):
         outputs.clear()
         self.clear_display_id_mapping(outputs.index)
         self.clear_before_next_output = False
+
+
+def _note_time(message: Message, node: Any) -> None:
+    """Keep the times nbclient keeps, as the kernel wrote them."""
+    kind, content = message["msg_type"], message["content"]
+    if kind == "status":
+        name = f"iopub.status.{content['execution_state']}"
+    elif kind == "execute_input":
+        name = "iopub.execute_input"
+    else:
+        return
+    node["metadata"]["execution"][name] = message["header"]["date"]
 
 
 def _empty() -> Any:

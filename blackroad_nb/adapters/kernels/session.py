@@ -15,18 +15,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import zmq
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import new_id
 
 from blackroad_nb.adapters.kernels.host import KernelHost
-from blackroad_nb.adapters.kernels.outputs import CellOutputs, Message, OutputClient
+from blackroad_nb.adapters.kernels.reading import Message, read_message, read_some
 from blackroad_nb.core.execution import Status
-from blackroad_nb.core.outputs import error_output, error_text, stream_beginning
+from blackroad_nb.core.outputs import error_output, error_text
 from blackroad_nb.errors import KernelStartFailed
 from blackroad_nb.ports import CellLimits, CellOutcome, Clock
+
+if TYPE_CHECKING:
+    from blackroad_nb.adapters.kernels.outputs import CellOutputs, OutputClient
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +86,6 @@ class KernelSession:
         self._client = client
         self.host = host
         self._clock = clock
-        self._outputs = OutputClient(client)
         self._request: Request | None = None
         self._info: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._quiet: dict[str, asyncio.Future[bool]] = {}
@@ -107,6 +109,8 @@ class KernelSession:
             asyncio.create_task(self._watch()),
         ]
         greeting = asyncio.create_task(self._greet())
+        await asyncio.sleep(0)  # it has asked
+        self._outputs = _output_client(self._client)
         died = asyncio.create_task(self.host.died.wait())
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -180,8 +184,7 @@ class KernelSession:
         on_output: Callable[[int], None],
     ) -> CellOutcome:
         message = self._message(cell)
-        outputs = CellOutputs(cell, index, limits.output_bytes)
-        self._outputs.begin(outputs, on_output)
+        outputs = self._outputs.begin(cell, index, limits.output_bytes, on_output)
         request = Request(
             message["header"]["msg_id"], outputs, asyncio.get_running_loop().create_future()
         )
@@ -311,7 +314,11 @@ class KernelSession:
         kind = json.loads(frames[1]).get("msg_type")
         if self._outputs.refuses(kind, size):
             return
-        message, rest = self._message_within(frames, kind, size)
+        room = self._outputs.room()
+        if kind == "stream" and size > room + _WRAPPING:
+            message, rest = read_some(self._client.session, frames, room)
+        else:
+            message, rest = read_message(self._client.session, frames), 0
         done = self._outputs.take(message, size)
         if rest:
             request.outputs.drop(rest)
@@ -320,21 +327,8 @@ class KernelSession:
             if request.reply is not None:
                 request.end("done")
 
-    def _message_within(self, frames: list[bytes], kind: str, size: int) -> tuple[Message, int]:
-        """Read a message; of a text that is larger than its room, only what fits.
-
-        Returns it with how many bytes were left out.
-        """
-        session, room = self._client.session, self._outputs.room()
-        if kind == "stream" and size > room + _WRAPPING:
-            content = stream_beginning(bytes(frames[4][: room + _WRAPPING]), room)
-            if content is not None:
-                message: Message = session.deserialize(frames, content=False)
-                return {**message, "content": content}, size - room
-        return session.deserialize(list(map(bytes, frames))), 0
-
     def _replied(self, frames: list[bytes]) -> None:
-        message = self._client.session.deserialize(list(map(bytes, frames)))
+        message = read_message(self._client.session, frames)
         if message["msg_type"] == "kernel_info_reply" and not self._info.done():
             self._info.set_result(message["content"])
         quiet = self._quiet.get(message["parent_header"].get("msg_id", ""))
@@ -365,6 +359,13 @@ class KernelSession:
 def _parts(frames: list[Any]) -> list[Any]:
     """Return the parts of a message; a large one stays where zmq has put it."""
     return [frame.bytes if len(frame) < _LARGE else frame.buffer for frame in frames]
+
+
+def _output_client(client: Any) -> OutputClient:
+    # It takes as long to import as a kernel takes to boot, which it does meanwhile.
+    from blackroad_nb.adapters.kernels.outputs import OutputClient
+
+    return OutputClient(client)
 
 
 async def _ended(request: Request, seconds: float | None) -> Ending:
