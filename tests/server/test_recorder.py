@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 from cells import Browser, open_browser, pack_v1, until
 from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.managers.recording import RecordWriter
+from blackroad_nb.server.iopub_source import OwnSource
 from blackroad_nb.server.recorder import RecorderOptions, ServerRecorder
 
 
@@ -442,3 +445,43 @@ async def test_subshells_run_beside_the_main_shell(desk: Desk, jp_serverapp: Any
     assert quick.finished_at < row.finished_at
     assert row.duration_ms is not None
     assert row.duration_ms >= 1500
+
+
+async def test_a_manager_that_notes_no_activity_gets_a_socket_of_ours(
+    recorder: ServerRecorder,
+    jp_serverapp: Any,
+    jp_ws_fetch: Any,
+    jp_fetch: Any,
+    kept: Kept,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("blackroad_nb.server.iopub_source.activity_stream", lambda _: None)
+    kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
+    tab = await open_browser(jp_ws_fetch, kernel_id)
+    desk = Desk(kernel_id, "", tab, kept)
+    assert (await desk.run("'own'")).source == "'own'"
+    assert isinstance(recorder._watched[kernel_id].tap._source, OwnSource)
+    flood = await desk.run("import sys\nfor i in range(3000): print(i); sys.stdout.flush()")
+    assert flood.status is Status.SUCCESS
+    await jp_fetch(
+        "api", "kernels", kernel_id, "restart", method="POST", allow_nonstandard_methods=True
+    )
+    assert (await desk.run_when_ready("'again'")).source == "'again'"
+    await tab.close()
+
+
+async def test_answers_leave_at_once(desk: Desk) -> None:
+    (connection,) = ZMQChannelsWebsocketConnection._open_sockets
+    stream = connection.websocket_handler.ws_connection.stream
+    assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+async def test_a_stream_that_is_closed_under_the_tap_is_replaced(
+    desk: Desk, jp_serverapp: Any, recorder: ServerRecorder
+) -> None:
+    manager = jp_serverapp.kernel_manager
+    before = recorder._watched[desk.kernel_id].tap
+    manager.stop_watching_activity(desk.kernel_id)
+    manager.start_watching_activity(desk.kernel_id)
+    await until(lambda: recorder._watched[desk.kernel_id].tap is not before, "another tap")
+    assert (await desk.run_when_ready("'still here'")).status is Status.SUCCESS
