@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
-INTERRUPTED = 130
+SIGINT = 2  # `signal` costs a millisecond to import
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         return _hush(BROKEN_PIPE)
-    except KeyboardInterrupt:
-        return _failed("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interruption:
+        return _failed("interrupted", 128 + getattr(interruption, "number", SIGINT))
     except Exception as error:
         from blackroad_nb.cli.failures import explain
 

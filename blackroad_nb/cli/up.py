@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from blackroad_nb.adapters.lean_imports import skip_unused_imports
 from blackroad_nb.adapters.running_servers import RunningServer, running_servers
 from blackroad_nb.adapters.server_client import ServerAddress, ServerClient
 from blackroad_nb.cli.arguments import add_examples, whole_number
@@ -118,6 +119,7 @@ def _make_demo(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def _serve(folder: Path, port: int, opens_browser: bool) -> None:
+    skip_unused_imports()  # this process is ours alone; its server starts 0.8 s sooner
     token = secrets.token_hex(24)
     lab: Any = import_module("jupyterlab.labapp").LabApp
     server = lab.initialize_server(argv=_options(folder, port, token))
