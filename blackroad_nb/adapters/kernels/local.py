@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import zmq.asyncio
 from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_core.utils import ensure_dir_exists
 
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
@@ -26,6 +29,7 @@ STOP_SECONDS = 3.0  # what a kernel gets for its exit hooks
 KEPT = 4  # kernels kept for a resume at one time; the oldest goes first
 RECONNECT_MS = 5  # zmq's own 100 ms is half of a kernel's start
 STDERR_BYTES = 4096
+SOCKET_PATH = 100  # bytes; the systems' limits are 104 and 108
 
 
 def _now() -> datetime:
@@ -92,8 +96,7 @@ class LocalKernelRunner:
             raise KernelNotFound(
                 f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
             ) from None
-        if manager.has_trait("transport_encryption"):  # jupyter_client 8.10 or newer
-            manager.transport_encryption = "auto"  # nobody else on this machine reads along
+        _keep_private(manager)
         return manager
 
     async def _connect(self, host: LocalHost) -> RunningKernel:
@@ -112,6 +115,24 @@ class LocalKernelRunner:
         while len(self._kept) > KEPT:
             oldest = self._kept.pop(next(iter(self._kept)))
             await oldest.stop(keep=False)
+
+
+def _keep_private(manager: AsyncKernelManager) -> None:
+    """See to it that nobody else on this machine can read along.
+
+    Sockets in the runtime folder, which is ours alone, where the kernel is known to take
+    them; they are faster too. Otherwise loopback, encrypted where the kernel can.
+    """
+    folder = jupyter_runtime_dir()
+    ensure_dir_exists(folder, 0o700)
+    manager.kernel_id = manager.kernel_id or str(uuid4())
+    manager.connection_file = os.path.join(folder, f"kernel-{manager.kernel_id}.json")
+    sockets = os.path.join(folder, f"kernel-{manager.kernel_id}-ipc")
+    short = len(os.fsencode(sockets)) < SOCKET_PATH
+    if os.name == "posix" and short and manager.ipykernel:
+        manager.transport, manager.ip = "ipc", sockets
+    elif manager.has_trait("transport_encryption"):  # jupyter_client 8.10 or newer
+        manager.transport_encryption = "auto"
 
 
 class LocalHost:
