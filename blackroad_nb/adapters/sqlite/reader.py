@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from blackroad_nb.adapters.sqlite import reads
+from blackroad_nb.adapters.sqlite import prefixes, reads
 from blackroad_nb.adapters.sqlite.connection import (
     BUSY_SECONDS,
     connect,
@@ -17,7 +17,7 @@ from blackroad_nb.adapters.sqlite.connection import (
 from blackroad_nb.adapters.sqlite.faults import primary_code, told_plainly
 from blackroad_nb.adapters.sqlite.opening import check, migrate, migrations, prepare
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import HistoryQuery, Page
+from blackroad_nb.core.history import HistoryQuery, Page, check_query
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.errors import NotebookNotFound
@@ -73,7 +73,11 @@ class SqliteReader:
 
     def history(self, query: HistoryQuery) -> Page[Execution]:
         """One page, newest recorded first."""
-        return reads.history_page(self._read(reads.history(query)), query.limit)
+        check_query(query)
+        read: reads.Read[Execution] | None = None
+        if first := prefixes.candidates(query):
+            read = prefixes.page_of(query, self._read(first))
+        return reads.history_page(self._read(read or reads.history(query)), query.limit)
 
     def list_kernels(self) -> tuple[RegisteredKernel, ...]:
         return self._read(reads.list_kernels())

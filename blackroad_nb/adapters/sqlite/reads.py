@@ -73,17 +73,22 @@ def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebo
 def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
     """Ask for `most` rows, by default one more than the page holds."""
     check_query(query)
+    name = "search" if _match(query) else "history"
+    return search(query, name, query.limit + 1 if most is None else most, rows.execution_of)
+
+
+def search(query: HistoryQuery, name: str, most: int, build: Callable[[rows.Row], T]) -> Read[T]:
+    """Ask one of the statements that take filters."""
     sql = statements("executions")
     match = _match(query)
     filters, values = _filters(query, "t.rowid" if match else "e.seq")
     values["cursor"] = _END if query.cursor is None else query.cursor
-    values["limit"] = query.limit + 1 if most is None else most
+    values["limit"] = most
     if match:
         values["match"] = match
-    template = sql["search" if match else "history"]
     before = ":cursor" if query.until is None else sql["before_until"]
-    text = template.format(columns=sql["columns"], before=before, filters=filters)
-    return Read(text, values, rows.execution_of)
+    text = sql[name].format(columns=sql["columns"], before=before, filters=filters)
+    return Read(text, values, build)
 
 
 def history_page(found: tuple[Execution, ...], limit: int) -> Page[Execution]:

@@ -13,14 +13,14 @@ from typing import Any
 
 import aiosqlite
 
-from blackroad_nb.adapters.sqlite import reads, rows
+from blackroad_nb.adapters.sqlite import prefixes, reads, rows
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
 from blackroad_nb.adapters.sqlite.joining import Membership, join, leave
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import MOST, HistoryQuery, Page, check_limit
+from blackroad_nb.core.history import HistoryQuery, Page, check_limit, check_query
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
@@ -34,6 +34,7 @@ from blackroad_nb.errors import (
     StoreError,
 )
 
+_STREAM_ROWS = 10_000  # at most; what bounds the memory are the bytes
 _STREAM_BYTES = 4 * 1024 * 1024
 _SLICE = 500  # rows deleted in one transaction, so that others get their turn
 
@@ -140,13 +141,17 @@ class SqliteStore:
         return int(await self._database.write(unit))
 
     async def history(self, query: HistoryQuery) -> Page[Execution]:
-        found = await self._database.read(reads.history(query))
+        check_query(query)
+        read: reads.Read[Execution] | None = None
+        if first := prefixes.candidates(query):
+            read = prefixes.page_of(query, await self._database.read(first))
+        found = await self._database.read(read or reads.history(query))
         return reads.history_page(found, query.limit)
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         # Page by page, so that a slow reader never holds the log from being emptied.
         while True:
-            read = reads.history(query, most=MOST)
+            read = reads.history(query, most=_STREAM_ROWS)
             found = await self._database.read_part(read, _STREAM_BYTES)
             if not found:
                 return

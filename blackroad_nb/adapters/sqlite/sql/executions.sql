@@ -65,6 +65,21 @@ WHERE executions_text MATCH :match AND t.rowid < {before} {filters}
 ORDER BY t.rowid DESC
 LIMIT :limit
 
+-- name: candidate
+-- What a longer prefix is looked for in; see prefixes.py.
+SELECT e.seq, substr(e.source, 1, 100000), substr(e.error, 1, 100000)
+FROM executions_text AS t
+CROSS JOIN executions AS e ON e.seq = t.rowid
+WHERE executions_text MATCH :match AND t.rowid < {before} {filters}
+ORDER BY t.rowid DESC
+LIMIT :limit
+
+-- name: by_seq
+SELECT {columns}
+FROM executions AS e
+WHERE e.seq IN (SELECT value FROM json_each(:wanted))
+ORDER BY e.seq DESC
+
 -- name: by_notebook
 AND e.notebook_id = :notebook_id
 
