@@ -17,6 +17,7 @@ class KernelHost(Protocol):
     """Whoever started the kernel and may interrupt, kill and stop it."""
 
     kernel_id: str
+    name: str
 
     @property
     def died(self) -> asyncio.Event:

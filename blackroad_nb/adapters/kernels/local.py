@@ -21,6 +21,7 @@ from jupyter_core.utils import ensure_dir_exists
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
 from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
+from blackroad_nb.core.kernel import NAME
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import Clock, RunningKernel
 
@@ -89,12 +90,17 @@ class LocalKernelRunner:
         if self._context is None or self._context.closed:
             self._context = zmq.asyncio.Context()
             self._context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        unknown = f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
+        if not NAME.fullmatch(kernel):
+            raise KernelNotFound(unknown)
         manager = AsyncKernelManager(kernel_name=kernel, context=self._context)
         try:
             _ = prepare_plain_kernel(manager) or manager.kernel_spec
         except NoSuchKernel:
-            raise KernelNotFound(
-                f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
+            raise KernelNotFound(unknown) from None
+        except Exception as error:  # whatever can be wrong in somebody's kernel.json
+            raise KernelStartFailed(
+                f"The kernelspec of {kernel!r} cannot be read: {error}."
             ) from None
         _keep_private(manager)
         return manager
@@ -140,6 +146,7 @@ class LocalHost:
 
     def __init__(self, manager: AsyncKernelManager, keep: Callable[[LocalHost], Any]) -> None:
         self.manager = manager
+        self.name = manager.kernel_name
         self.kernel_id = ""
         self._keep = keep
         self._watch: ExitWatch | None = None
@@ -164,7 +171,7 @@ class LocalHost:
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr.open(),
             )
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # jupyter_client raises many kinds
             await self._clean_up()
             raise KernelStartFailed(
                 f"The kernel {self.manager.kernel_name!r} could not be started: {error}."

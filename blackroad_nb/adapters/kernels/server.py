@@ -200,6 +200,7 @@ class ServerHost:
         self._runner = runner
         self._kernels, self._sessions = runner.managers
         self.manager = self._kernels.get_kernel(kernel_id)
+        self.name = self.manager.kernel_name
         # Kept, because the manager forgets its process once that has ended.
         self._process = getattr(getattr(self.manager, "provisioner", None), "process", None)
         self._oom = OomWatch()

@@ -117,13 +117,16 @@ class KernelSession:
                 await asyncio.wait({greeting, died}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             raise KernelStartFailed(
-                f"The kernel did not answer within {timeout_seconds:g} s; check its kernelspec."
+                f"The kernel {self.host.name!r} did not answer within {timeout_seconds:g} s; "
+                "check its kernelspec."
             ) from None
         finally:
             greeting.cancel()
             died.cancel()
         if self.host.died.is_set():
-            raise KernelStartFailed(f"The kernel {self.host.reason()} before it was ready.")
+            raise KernelStartFailed(
+                f"The kernel {self.host.name!r} {self.host.reason()} before it was ready."
+            )
         greeting.result()
 
     async def close(self, shutdown: bool = True) -> None:

@@ -1,0 +1,199 @@
+"""Kernels of this process's own: how they start, fail to start, and are let go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blackroad_nb.adapters.kernels import LocalKernelRunner
+from blackroad_nb.adapters.kernels.host import OomWatch, exit_reason
+from blackroad_nb.core.document import code_cell
+from blackroad_nb.core.execution import Status
+from blackroad_nb.errors import KernelNotFound, KernelStartFailed
+from blackroad_nb.ports import CellLimits
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Install a kernelspec for the time of one test."""
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+
+    def installed(name: str, argv: list[str], **more: Any) -> None:
+        folder = tmp_path / "jupyter" / "kernels" / name
+        folder.mkdir(parents=True)
+        spec = {"argv": argv, "display_name": name, "language": "python", **more}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
+    return installed
+
+
+async def one_cell(runner: LocalKernelRunner, kernel: str, cwd: Path, source: str) -> Any:
+    started = await runner.start(kernel, cwd, str(cwd / "a.ipynb"))
+    cell = code_cell(source, "c")
+    try:
+        outcome = await started.run_cell(cell, 0, CellLimits(), lambda _: None, lambda _: None)
+        assert outcome.status is Status.SUCCESS
+        return cell["outputs"]
+    finally:
+        await started.close()
+
+
+def use(scenario: Any, **options: Any) -> None:
+    async def whole() -> None:
+        runner = LocalKernelRunner(**options)
+        try:
+            await scenario(runner)
+        finally:
+            await runner.close()
+
+    asyncio.run(whole())
+
+
+REAL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+
+
+@pytest.mark.parametrize("length", [0, 120])
+@pytest.mark.parametrize("kernel", ["python3", "mine"])
+def test_a_cell_runs_whatever_the_sockets(
+    tmp_path: Path, install: Any, monkeypatch: pytest.MonkeyPatch, length: int, kernel: str
+) -> None:
+    install("mine", REAL, env={"GIVEN": "by the kernelspec"}, metadata={})
+    runtime = tmp_path / ("r" * length or "r")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(runtime))
+    source = "import os\nprint(os.environ.get('GIVEN'), os.environ['EXTRA'])"
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        (output,) = await one_cell(runner, kernel, tmp_path, source)
+        given = "by the kernelspec" if kernel == "mine" else "None"
+        assert output["text"] == f"{given} here\n"
+
+    use(scenario, environment={"EXTRA": "here"})
+    assert list(runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([sys.executable, "-c", "import sys; sys.exit('no such thing')", "{connection_file}"],
+         "exited with code 1 (no such thing) before it was ready"),
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", "{connection_file}"],
+         "was killed by signal 9 (SIGKILL) before it was ready"),
+        (["/no/such/program", "{connection_file}"], "could not be started"),
+        (["{connection_file}"], "could not be started"),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_does_not_come_up(
+    tmp_path: Path, install: Any, argv: list[str], said: str
+) -> None:
+    install("broken", argv)
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        begun = time.monotonic()
+        with pytest.raises(KernelStartFailed) as caught:
+            await runner.start("broken", tmp_path, "t")
+        assert said in caught.value.message
+        assert time.monotonic() - begun < 5
+
+    use(scenario)
+
+
+def test_a_kernel_that_never_answers(tmp_path: Path, install: Any) -> None:
+    install("mute", [sys.executable, "-c", "import time; time.sleep(60)", "{connection_file}"])
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        with pytest.raises(KernelStartFailed, match=r"did not answer within 0\.5 s"):
+            await runner.start("mute", tmp_path, "t")
+
+    use(scenario, start_seconds=0.5)
+
+
+@pytest.mark.parametrize("content", ["not json", "[]", "{}", '{"argv": []}', '{"argv": "python"}'])
+def test_a_broken_kernelspec_is_said(tmp_path: Path, install: Any, content: str) -> None:
+    install("odd", [])
+    (tmp_path / "jupyter" / "kernels" / "odd" / "kernel.json").write_text(content)
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        with pytest.raises((KernelStartFailed, KernelNotFound), match="odd"):
+            await runner.start("odd", tmp_path, "t")
+
+    use(scenario)
+
+
+@pytest.mark.parametrize("name", ["no-such", "../python3", "", "a/b", "python3\n", "é"])
+def test_names_of_no_kernel(tmp_path: Path, name: str) -> None:
+    async def scenario(runner: LocalKernelRunner) -> None:
+        with pytest.raises(KernelNotFound):
+            await runner.start(name, tmp_path, "t")
+
+    use(scenario)
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    async def scenario(runner: LocalKernelRunner) -> None:
+        with pytest.raises(KernelStartFailed, match="could not be started"):
+            await runner.start("python3", tmp_path / "gone", "t")
+
+    use(scenario)
+
+
+def test_kernels_that_are_kept_are_few(tmp_path: Path) -> None:
+    async def scenario(runner: LocalKernelRunner) -> None:
+        ids = []
+        for _ in range(5):
+            kernel = await runner.start("python3", tmp_path, "t")
+            ids.append(kernel.kernel_id)
+            await kernel.close(shutdown=False)
+        assert await runner.attach(ids[0]) is None
+        again = await runner.attach(ids[4])
+        assert again is not None
+        await again.close()
+
+    use(scenario)
+
+
+def test_cancelling_a_start_leaves_no_process(tmp_path: Path, install: Any) -> None:
+    code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    install("mute", [sys.executable, "-c", code, "{connection_file}"])
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        starting = asyncio.create_task(runner.start("mute", tmp_path, "t"))
+        async with asyncio.timeout(10):
+            while not _text(tmp_path / "pid"):  # noqa: ASYNC110, a file tells nobody
+                await asyncio.sleep(0.01)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not Path(f"/proc/{_text(tmp_path / 'pid')}").exists()  # noqa: ASYNC240
+
+    use(scenario)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("code", "before", "now", "said"),
+    [
+        (None, 0, 0, "died"),
+        (0, 0, 0, "exited with code 0"),
+        (3, 0, 1, "exited with code 3"),
+        (-9, 0, 0, "was killed by signal 9 (SIGKILL)"),
+        (-9, 4, 5, "was killed by the system: out of memory"),
+        (-11, 0, 1, "was killed by signal 11 (SIGSEGV)"),
+        (-99, 0, 0, "was killed by signal 99"),
+        (-9, None, 5, "was killed by signal 9 (SIGKILL)"),
+    ],
+)
+def test_why_a_process_ended(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, before: int | None, now: int, said: str
+) -> None:
+    counts = iter([before, now])
+    monkeypatch.setattr("blackroad_nb.adapters.kernels.host._oom_kills", lambda: next(counts))
+    assert exit_reason(code, OomWatch()) == said
