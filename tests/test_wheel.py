@@ -37,6 +37,7 @@ def test_the_wheel_carries_its_data(wheel: Path) -> None:
     )
     assert "blackroad_nb/py.typed" in names
     assert any(name.endswith("migrations/0001_first.sql") for name in names)
+    assert any(name.endswith("labconfig/default_setting_overrides.json") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "docs/"))]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -58,7 +59,7 @@ class NotebookManager:
         resolved = self._files.resolve(path)
         if resolved.suffix != SUFFIX:
             raise InvalidInput(f"The path must end in {SUFFIX}; {resolved.name!r} does not.")
-        if await self._store.find_notebook(str(resolved)):
+        if await self.find(resolved):
             raise NotebookExists(f"{str(resolved)!r} is registered already; see `list`.")
         if adopt:
             document = (await self._files.read(resolved)).document
@@ -87,6 +88,10 @@ class NotebookManager:
     async def get(self, notebook_id: str) -> Notebook:
         """Return one notebook. Raises NotebookNotFound."""
         return await self._store.get_notebook(notebook_id)
+
+    async def find(self, path: Path) -> Notebook | None:
+        """Return the notebook registered at a resolved path, if there is one."""
+        return await self._store.find_notebook(str(path))
 
     async def load(self, notebook_id: str) -> tuple[Notebook, dict[str, Any]]:
         """Return the row, its cell count brought up to date, and the file's content.

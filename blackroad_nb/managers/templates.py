@@ -39,7 +39,6 @@ class TemplateManager:
         Raises:
             TemplateNotFound: there is no such template.
             FileExists: something is at the path already.
-            NotebookExists: the path is registered already.
             InvalidInput: the path or the name is not acceptable.
         """
         document = await self._source.read(template)
@@ -48,6 +47,9 @@ class TemplateManager:
         if resolved.suffix != SUFFIX:
             raise InvalidInput(f"The path must end in {SUFFIX}; {resolved.name!r} does not.")
         await self._files.create(resolved, document)
+        known = await self._notebooks.find(resolved)
+        if known:  # its file had been removed by hand; the history stays with the path
+            return known
         try:
             return await self._notebooks.create(title, str(resolved), adopt=True)
         except BlackRoadError:

@@ -34,12 +34,13 @@ async def test_a_copy_is_registered_and_never_overwrites(api: Api, jp_root_dir: 
     assert file.read_text() == "edited"
 
 
-async def test_a_path_that_is_registered_stays_free_of_a_file(api: Api, jp_root_dir: Path) -> None:
-    await api("POST", "notebooks", {"name": "Gone", "path": "gone.ipynb"})
+async def test_a_file_that_was_removed_by_hand_comes_back(api: Api, jp_root_dir: Path) -> None:
+    made = await api("POST", "notebooks", {"name": "Gone", "path": "gone.ipynb"})
     (jp_root_dir / "gone.ipynb").unlink()
     reply = await api("POST", "templates/welcome/copy", {"path": "gone.ipynb"})
-    assert (reply.status, reply.json["code"]) == (409, "notebook_exists")
-    assert os.listdir(jp_root_dir) == []
+    assert (reply.status, reply.json["id"]) == (201, made.json["id"])
+    cells = json.loads((jp_root_dir / "gone.ipynb").read_text())["cells"]
+    assert cells == json.loads(WELCOME.read_text())["cells"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "..%2fwelcome", "%2e%2e%2ftemplates%2fwelcome"])
