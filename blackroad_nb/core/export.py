@@ -188,6 +188,24 @@ def reduce_notebook(notebook: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def assumed_language(metadata: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return Python's `language_info` for a notebook that has none because it never ran.
+
+    Jupyter writes it at the first run; the kernelspec says the language before.
+    """
+    kernelspec = metadata.get("kernelspec")
+    if "language_info" in metadata or not isinstance(kernelspec, Mapping):
+        return None
+    if kernelspec.get("language", kernelspec.get("name")) not in ("python", "python3"):
+        return None
+    return {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "nbconvert_exporter": "python",
+    }
+
+
 def checked_language(language: object) -> dict[str, str]:
     """Return the part of `language_info` that can neither import nor escape.
 

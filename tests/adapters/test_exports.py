@@ -396,6 +396,12 @@ def test_templates_and_modules_in_the_working_folder_are_not_used(
     assert not (tmp_path / "sprung").exists()
 
 
+def test_a_notebook_that_never_ran_is_a_script_of_its_kernels_language(export: Warm) -> None:
+    fresh = notebook(code("x = 1"), kernelspec={"name": "python3", "display_name": "python3"})
+    exported = export(fresh, "script")
+    assert (exported.extension, exported.mime_type) == (".py", "text/x-python")
+
+
 @pytest.mark.parametrize("extension", ["/../../x", ".py/../x", "py", ".a b", ".\n", "." + "a" * 99])
 def test_a_scripts_extension_is_only_an_extension(extension: str, export: Warm) -> None:
     language = {"name": "q", "file_extension": extension, "mimetype": "text/x\r\nSet-Cookie: a"}

@@ -12,6 +12,7 @@ from blackroad_nb.core.export import (
     MATH_TAGS,
     STYLES,
     TAGS,
+    assumed_language,
     check_resource,
     checked_attribute,
     checked_language,
@@ -108,6 +109,25 @@ def test_what_counts_as_something_to_see(html: str, shown: bool) -> None:
 )
 def test_what_stays_of_a_language(language: object, checked: dict[str, str]) -> None:
     assert checked_language(language) == checked
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        ({"kernelspec": {"name": "python3", "display_name": "python3"}}, "python"),
+        ({"kernelspec": {"name": "mine", "language": "python"}}, "python"),
+        ({"kernelspec": {"name": "python3", "language": "julia"}}, None),
+        ({"kernelspec": {"name": "ir"}}, None),
+        ({"kernelspec": "python3"}, None),
+        ({"kernelspec": {"name": "python3"}, "language_info": {"name": "R"}}, None),
+        ({}, None),
+    ],
+)
+def test_the_language_of_a_notebook_that_never_ran(
+    metadata: dict[str, Any], name: str | None
+) -> None:
+    assumed = assumed_language(metadata)
+    assert (assumed and assumed["name"]) == name
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from blackroad_nb.adapters.exports.formats import (
 )
 from blackroad_nb.adapters.exports.reading import read_notebook
 from blackroad_nb.core.export import (
+    assumed_language,
     check_resource,
     checked_language,
     file_stem,
@@ -102,6 +103,8 @@ def _converted(notebook: Any, name: str, format: str, trusted: bool) -> Exported
             f"{format} comes from another package, which may keep scripts; "
             "export it as trusted if you trust the notebook."
         )
+    if language := assumed_language(notebook.metadata):
+        notebook.metadata["language_info"] = nbformat.from_dict(language)
     if not trusted:
         notebook = nbformat.from_dict(reduce_notebook(notebook))
         _still_outputs(notebook)
