@@ -10,7 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from blackroad_nb.adapters.lean_imports import skip_unused_imports
+from blackroad_nb.adapters.lean_imports import (
+    pause_collecting,
+    resume_collecting,
+    skip_unused_imports,
+)
 from blackroad_nb.cli.outcome import tell
 from blackroad_nb.cli.parts import is_path, keep_log_quiet, notebook_id
 from blackroad_nb.cli.progress import ProgressBar, RunReport
@@ -22,6 +26,7 @@ from blackroad_nb.local import LocalParts, local_parts, os_user
 def execute_here(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
     """Run the notebook, showing each cell as it ends."""
     skip_unused_imports()
+    pause_collecting()
     keep_log_quiet()
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
@@ -40,6 +45,8 @@ async def _run(
         stop = Stop(parts, started.id)
         with stop.listening():
             async for event in parts.running.watch(started.id):
+                if event.kind == "run_started":
+                    resume_collecting()
                 report.take(event.kind, await _whole(parts, started.id, event.data))
             ended = await parts.running.wait(started.id)
         from blackroad_nb.core.rendering import run_record

@@ -12,7 +12,7 @@ from typing import Any
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery
 from blackroad_nb.core.run import CellResult, Run
-from blackroad_nb.errors import StoreError
+from blackroad_nb.errors import StoreBusy, StoreError
 from blackroad_nb.ports import Store
 
 BATCH = 200
@@ -54,7 +54,7 @@ class RunHistory:
                     await self._store.record(batch)
                     break
                 except StoreError as error:
-                    if pause is None:
+                    if pause is None or not isinstance(error, StoreBusy):
                         self.lost += len(batch)
                         self.fault = error.message
                         log.error("%d rows of a run were lost. %s", len(batch), error.message)  # noqa: TRY400

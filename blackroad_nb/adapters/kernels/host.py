@@ -36,8 +36,12 @@ class KernelHost(Protocol):
         """End the process at once and wait until it is gone, a few seconds at most."""
         ...
 
-    async def stop(self, keep: bool) -> None:
-        """The client is gone; with `keep` the kernel stays, else it is shut down."""
+    async def stop(self, keep: bool, ask: Callable[[], None] | None = None) -> None:
+        """Shut the kernel down, or with `keep` leave it.
+
+        `ask` sends it the request to shut down as one of its client's; it is given when
+        the kernel is idle, and a host may prefer to ask in a way of its own.
+        """
         ...
 
 

@@ -202,12 +202,17 @@ class LocalHost:
             await provisioner.kill()
             await self._await_exit(STOP_SECONDS)
 
-    async def stop(self, keep: bool) -> None:
+    async def stop(self, keep: bool, ask: Callable[[], None] | None = None) -> None:
         if keep and not self.died.is_set():
             await self._keep(self)
             return
         if not self.died.is_set():
-            await self.manager._async_request_shutdown()
+            if ask is not None and self.manager.ipykernel:
+                # On the control channel, which jupyter_client takes, ipykernel 7 answers
+                # in a thread that waits for ever when another thread is quicker: 3 %.
+                ask()
+            else:
+                await self.manager._async_request_shutdown()
             if not await self._await_exit(STOP_SECONDS):
                 await self.kill()
         await self._clean_up()

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -242,7 +242,11 @@ class ServerHost:
             async with asyncio.timeout(KILL_SECONDS):
                 await self._end(now=True)
 
-    async def stop(self, keep: bool) -> None:
+    async def stop(
+        self,
+        keep: bool,
+        ask: Callable[[], None] | None = None,  # noqa: ARG002, the server has its own way
+    ) -> None:
         if keep and await self.alive():
             with contextlib.suppress(HTTPError, KeyError):  # the user closed its session
                 await self.show(self.title, "kept for resume")

@@ -90,6 +90,7 @@ class KernelSession:
         self._info: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._quiet: dict[str, asyncio.Future[bool]] = {}
         self._subscribed = asyncio.Event()
+        self._busy = False  # running something that nobody has stopped
         self._silent_since = monotonic()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -136,10 +137,15 @@ class KernelSession:
         self._tasks = []
         if self._request is not None:
             self._request.end("died")
+        idle = self._info.done() and not self._busy
+        await self.host.stop(keep=not shutdown, ask=self._ask_to_stop if idle else None)
         # Not `stop_channels`: to stop the others it would connect them first.
         for channel in (self._client.shell_channel, self._client.iopub_channel):
             channel.stop()
-        await self.host.stop(keep=not shutdown)
+
+    def _ask_to_stop(self) -> None:
+        message = self._client.session.msg("shutdown_request", {"restart": False})
+        self._client.shell_channel.send(message)
 
     async def interrupt(self) -> None:
         await self.host.interrupt()
@@ -192,6 +198,7 @@ class KernelSession:
             message["header"]["msg_id"], outputs, asyncio.get_running_loop().create_future()
         )
         self._request = request
+        self._busy = True
         on_request(request.msg_id)
         started_at, begun = self._clock(), monotonic()
         try:
@@ -238,6 +245,7 @@ class KernelSession:
         if how == "died":
             await self._hear_last_words()
             return self._killed(request)
+        self._busy = False
         return _told(request)
 
     async def _stop_late(self, request: Request, limits: CellLimits) -> tuple[Status, str | None]:
@@ -247,6 +255,7 @@ class KernelSession:
             await self.host.interrupt()
         how = await _ended(request, limits.grace_seconds)
         if how == "done":
+            self._busy = False
             _, error = _told(request)
             text = f"CellTimeout: The cell {limit} and was interrupted."
             return Status.TIMEOUT, f"{text}\n{error}" if error else text
