@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from blackroad_nb.core.document import Document
@@ -22,6 +23,7 @@ from blackroad_nb.ports import CellLimits, CellOutcome, Clock, KernelRunner, Run
 
 TICK_SECONDS = 0.1  # how often changed outputs are told to watchers
 PENDING_SECONDS = 1.0  # a cell that runs longer is recorded before it ends
+ARRIVAL_SECONDS = 0.5  # until a cell that was sent has surely reached its kernel
 STORED_SECONDS = 5.0  # how often a run's progress goes to the store, at most
 
 log = logging.getLogger(__name__)
@@ -191,6 +193,7 @@ class RunPass:
         self._running = step.index
         self.log.add("cell_started", {"index": step.index, "cell_id": cell.get("id")})
         recording = _Recording(self, kernel.kernel_id, step.index)
+        sent = monotonic()
         limits = replace(self._around.limits, timeout_seconds=step.timeout_seconds)
         sending = asyncio.create_task(
             kernel.run_cell(cell, step.index, limits, recording.begin, self.artefact.change)
@@ -198,7 +201,7 @@ class RunPass:
         try:
             await asyncio.wait({sending, cancelling}, return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
-                await self._stop(kernel, sending)
+                await self._stop(kernel, sending, fresh=monotonic() - sent < ARRIVAL_SECONDS)
         finally:
             self._running = None
             recording.close()
@@ -208,8 +211,15 @@ class RunPass:
         outcome = recording.lost_outcome() if sending.cancelled() else sending.result()
         return self._note_outcome(step.index, recording.id, outcome)
 
-    async def _stop(self, kernel: RunningKernel, sending: asyncio.Task[CellOutcome]) -> None:
+    async def _stop(
+        self, kernel: RunningKernel, sending: asyncio.Task[CellOutcome], fresh: bool
+    ) -> None:
+        """Interrupt the cell; a fresh one twice, for the kernel may not have begun it yet."""
         await kernel.interrupt()
+        if fresh:
+            await asyncio.wait({sending}, timeout=ARRIVAL_SECONDS)
+            if not sending.done():
+                await kernel.interrupt()
         await asyncio.wait({sending}, timeout=self._around.limits.grace_seconds)
 
     def _note_outcome(self, index: int, row_id: str, outcome: CellOutcome) -> CellResult:

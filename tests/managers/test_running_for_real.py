@@ -25,6 +25,7 @@ from blackroad_nb.adapters.sqlite.store import SqliteStore
 from blackroad_nb.core.document import code_cell, new_document, serialize_document
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.run import RunRequest, RunStatus
+from blackroad_nb.ports import CellLimits
 
 HERE = Path(__file__).parent
 
@@ -69,6 +70,25 @@ def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
     play(tmp_path, scenario)
     assert children() == before
     assert set(runtime.glob("*")) == files
+
+
+def test_cancel_finds_a_cell_that_was_sent_a_moment_ago(tmp_path: Path) -> None:
+    """An interrupt that comes before the kernel has begun the cell is lost on it."""
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("import time\ntime.sleep(600)")
+        for _ in range(4):
+            started = await bench.running.start(RunRequest(notebook_id))
+            async for event in bench.running.watch(started.id):
+                if event.kind == "cell_started":
+                    break
+            begun = time.monotonic()
+            run = await bench.running.cancel(started.id)
+            assert run.status is RunStatus.CANCELLED
+            assert run.cells[0].status is Status.ERROR, run.cells[0].error
+            assert time.monotonic() - begun < 4
+
+    play(tmp_path, scenario, limits=CellLimits(grace_seconds=8.0))
 
 
 def test_exit_hooks_of_the_kernel_run(tmp_path: Path) -> None:
