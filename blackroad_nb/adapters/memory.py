@@ -158,10 +158,10 @@ class MemoryStore:
     def _notebook_of(self, execution: Execution) -> str | None:
         at = execution.finished_at or execution.started_at
         notebook = self._notebooks.get(execution.notebook_id or "")
-        if execution.notebook_id is None and execution.path is not None:
-            found = [n for n in self._notebooks.values() if n.path == execution.path]
-            name = name_for(execution.path)
-            fresh = Notebook(str(uuid4()), name, execution.path, DEFAULT_KERNEL, at, at)
+        path = execution.path or ""
+        if execution.notebook_id is None and posixpath.isabs(path):
+            found = [n for n in self._notebooks.values() if n.path == path]
+            fresh = Notebook(str(uuid4()), name_for(path), path, DEFAULT_KERNEL, at, at)
             notebook = found[0] if found else fresh
         if notebook is None:
             return None

@@ -96,6 +96,16 @@ def test_a_notebook_that_ran_unregistered_is_registered_by_its_path(holds):
     holds(scenario)
 
 
+def test_a_path_that_is_no_file_of_this_machine_is_kept_but_not_registered(holds):
+    async def scenario(store):
+        await store.record([execution(1, path="in/the/cloud.ipynb")])
+        assert (await store.list_notebooks()).items == ()
+        (stored,) = (await store.history(HistoryQuery())).items
+        assert (stored.notebook_id, stored.path) == (None, "in/the/cloud.ipynb")
+
+    holds(scenario)
+
+
 def test_recording_moves_a_notebook_forward_and_never_back(holds):
     async def scenario(store):
         await store.add_notebook(notebook(1, updated_at=NOON))

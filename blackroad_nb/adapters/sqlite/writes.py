@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from posixpath import isabs
 from uuid import uuid4
 
 from blackroad_nb.adapters.sqlite import reads, rows
@@ -43,7 +44,7 @@ def recording(executions: Sequence[Execution], process: str) -> Recording:
         at = rows.moment_text(execution.finished_at or execution.started_at)
         if execution.notebook_id is not None:
             known[execution.notebook_id] = max(at, known.get(execution.notebook_id, at))
-        elif execution.path is not None:
+        elif execution.path is not None and isabs(execution.path):
             path = rows.text(execution.path)
             found[path] = max(at, found.get(path, at))
     notebooks = statements("notebooks")
