@@ -74,7 +74,7 @@ class ServerKernelRunner:
 
     @property
     def warm(self) -> int:
-        """How many kernels are ready, or about to be."""
+        """How many kernels are ready for the next run."""
         return self._warm.count
 
     async def start(self, kernel: str, cwd: Path, title: str, warm: bool = False) -> RunningKernel:
@@ -202,7 +202,7 @@ class ServerHost:
         self.manager = self._kernels.get_kernel(kernel_id)
         self.name = self.manager.kernel_name
         # Kept, because the manager forgets its process once that has ended.
-        self._process = getattr(getattr(self.manager, "provisioner", None), "process", None)
+        self._process = self._current_process()
         self._oom = OomWatch()
         self._watch = ExitWatch(getattr(self._process, "pid", None), self.alive)
 
@@ -224,7 +224,8 @@ class ServerHost:
             await self._sessions.update_session(self.session_id, path=path, name=name)
 
     def reason(self) -> str:
-        if self.kernel_id not in self._kernels or self.manager.shutting_down:
+        gone = self.kernel_id not in self._kernels or self.manager.shutting_down
+        if gone or self._current_process() is not self._process:
             return "was shut down or restarted from elsewhere, in JupyterLab for instance"
         return exit_reason(self._process.poll() if self._process else None, self._oom)
 
@@ -273,6 +274,9 @@ class ServerHost:
             with contextlib.suppress(HTTPError):
                 await self._sessions.get_session(session_id=self.session_id)
             self.session_id = None
+
+    def _current_process(self) -> Any:
+        return getattr(getattr(self.manager, "provisioner", None), "process", None)
 
     def _watch_is_over(self) -> bool:
         watch = getattr(self, "_watch", None)  # asked while it is being made

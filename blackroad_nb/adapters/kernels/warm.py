@@ -36,7 +36,8 @@ class WarmKernels:
 
     @property
     def count(self) -> int:
-        return len(self._ready)
+        """How many are ready now."""
+        return sum(task.done() for task in self._ready)
 
     def fill(self) -> None:
         """Start what is missing, and count the idle time from now."""
