@@ -28,6 +28,7 @@ KILL_SECONDS = 5.0
 TRIES, BETWEEN_SECONDS = 200, 0.05  # to shut a kernel down that is busy with a restart
 WARM_SECONDS = 600.0  # a kernel that nobody used for so long is given up
 RECONNECT_MS = 5
+WATCHED_TRIES, WATCHED_SECONDS = 100, 0.02
 SESSION_TYPE = "console"  # what JupyterLab can list and open without taking it for the file
 
 
@@ -134,7 +135,9 @@ class ServerKernelRunner:
         host = ServerHost(self, kernel_id)
         host.refills = refills
         await host.show(title)
-        return await self._connect(host)
+        session = await self._connect(host)
+        await host.until_watched(session.greet)
+        return session
 
     async def _start_ready(self) -> KernelSession | None:
         name = self._manager.default_kernel_name
@@ -222,6 +225,17 @@ class ServerHost:
             self.session_id = model["id"]
         else:
             await self._sessions.update_session(self.session_id, path=path, name=name)
+
+    async def until_watched(self, greet: Callable[[], None]) -> None:
+        """Wait until the server hears this kernel; it connects later than we do.
+
+        A cell that had begun by then would look idle, and its kernel could be culled.
+        """
+        for _ in range(WATCHED_TRIES):
+            if getattr(self.manager, "execution_state", "idle") != "starting":
+                return
+            greet()  # whatever the kernel says will do
+            await asyncio.sleep(WATCHED_SECONDS)
 
     def reason(self) -> str:
         gone = self.kernel_id not in self._kernels or self.manager.shutting_down

@@ -147,6 +147,10 @@ class KernelSession:
         message = self._client.session.msg("shutdown_request", {"restart": False})
         self._client.shell_channel.send(message)
 
+    def greet(self) -> None:
+        """Ask the kernel who it is; its answer is heard by everybody who listens."""
+        self._client.kernel_info()
+
     async def interrupt(self) -> None:
         await self.host.interrupt()
 
