@@ -127,6 +127,14 @@ def plain(text: str) -> str:
     return _ANSI.sub("", text)
 
 
+def encodable(text: str) -> str:
+    """Return text that UTF-8 can hold: half a surrogate pair becomes an escape.
+
+    Inside a JSON or Python string that escape means the same half.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def error_text(name: str, value: str, traceback: Sequence[str] = ()) -> str:
     """Return an error as the history keeps it: `Name: value`, then the traceback."""
     head = plain(f"{name}: {value}" if value else name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,13 @@ from typing import Any
 
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.outputs import encodable
 from blackroad_nb.core.run import CellResult, Run
 from blackroad_nb.errors import StoreBusy, StoreError
 from blackroad_nb.ports import Store
 
 BATCH = 200
+GATHER_SECONDS = 0.05  # rows that come within this are written together
 RETRY_SECONDS = (0.1, 0.5, 2.0)
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ class RunHistory:
         self._store = store
         self._waiting: list[Execution] = []
         self._writer: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self.lost = 0
         self.fault: str | None = None
 
@@ -43,11 +47,15 @@ class RunHistory:
 
     async def flush(self) -> None:
         """Return once everything taken is durable or given up."""
+        self._hurry.set()
         while self._writer is not None and not (self._writer.done() and not self._waiting):
             await self._writer
 
     async def _write(self) -> None:
         while self._waiting:
+            # A row each would cost a transaction each: a quarter of a small cell's time.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), GATHER_SECONDS)
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             for pause in (*RETRY_SECONDS, None):
                 try:
@@ -65,7 +73,7 @@ class RunHistory:
 def storable(outputs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """Return the outputs and their JSON; what JSON cannot hold is replaced by a word on it."""
     try:
-        return outputs, json.dumps(outputs, ensure_ascii=False)
+        return outputs, encodable(json.dumps(outputs, ensure_ascii=False))
     except (RecursionError, TypeError, ValueError) as error:
         text = f"[blackroad-nb] The outputs of this cell cannot be kept: {error}.\n"
         kept: list[dict[str, Any]] = [{"output_type": "stream", "name": "stderr", "text": text}]

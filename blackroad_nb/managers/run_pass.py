@@ -13,6 +13,7 @@ from typing import Any
 
 from blackroad_nb.core.document import Document
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.outputs import encodable
 from blackroad_nb.core.plan import Plan, Step
 from blackroad_nb.core.run import CellResult, Run, RunRequest, RunStatus
 from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
@@ -248,7 +249,7 @@ class RunPass:
                 duration_ms=outcome.duration_ms,
                 execution_count=outcome.execution_count,
                 output=output,
-                error=outcome.error,
+                error=None if outcome.error is None else encodable(outcome.error),
             )
         )
         self.log.add_finished(result)
@@ -306,7 +307,7 @@ class RunPass:
         return Execution(
             id=row_id,
             status=status,
-            source=cell["source"],
+            source=encodable(cell["source"]),
             started_at=self._around.clock(),
             notebook_id=run.notebook_id,
             path=run.path,
@@ -340,8 +341,11 @@ class RunPass:
 
     async def _store(self, final: bool = False) -> None:
         self._stored = asyncio.get_running_loop().time()
+        run = bare(self.snapshot())
+        if not final:  # cells that ended are in the history; the others have nothing to tell
+            run = replace(run, cells=())
         try:
-            await self._around.store.put_run(bare(self.snapshot()))
+            await self._around.store.put_run(run)
         except (StoreError, NotebookNotFound) as error:  # the latter: deleted meanwhile
             log.error("run %s could not be stored. %s", self._run.id, error.message)  # noqa: TRY400
             if final:

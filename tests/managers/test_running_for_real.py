@@ -141,7 +141,16 @@ def test_an_output_that_json_cannot_hold(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("surrogate", ["print('\\udc80')", "print('x\\ud800y')"])
+@pytest.mark.parametrize(
+    "surrogate",
+    [
+        "print('\\udc80')",
+        "print('x\\ud800y')",
+        "x = '\ud800'\nx",
+        "raise ValueError('\ud800')",
+        "#\udc80",
+    ],
+)
 def test_text_that_is_no_unicode(tmp_path: Path, surrogate: str) -> None:
     async def scenario(bench: RunBench) -> None:
         run = await bench.run(

@@ -20,7 +20,7 @@ def read_message(session: Any, frames: list[Any]) -> Message:
         ValueError: the signature is wrong, or it is no message.
     """
     parts = [bytes(part) for part in frames[:5]]
-    header = json.loads(parts[1])
+    header = _read(parts[1])
     if not str(header.get("version", "")).startswith(_OURS):
         old: Message = session.deserialize([*parts, *frames[5:]])
         return old
@@ -29,9 +29,9 @@ def read_message(session: Any, frames: list[Any]) -> Message:
         "header": header,
         "msg_id": header["msg_id"],
         "msg_type": header["msg_type"],
-        "parent_header": json.loads(parts[2]),
-        "metadata": json.loads(parts[3]),
-        "content": json.loads(parts[4]),
+        "parent_header": _read(parts[2]),
+        "metadata": {} if parts[3] == b"{}" else _read(parts[3]),
+        "content": _read(parts[4]),
         "buffers": [memoryview(part) for part in frames[5:]],
     }
 
@@ -49,6 +49,16 @@ def read_some(session: Any, frames: list[Any], room: int) -> tuple[Message, int]
     empty = [*frames[:4], b"{}"]
     message = read_message(_Unsigned, empty)
     return {**message, "content": content}, size - room
+
+
+def told_by(frames: list[Any]) -> tuple[str, str]:
+    """Return the type of a message and the id of the request it belongs to, unchecked."""
+    parent, header = _read(bytes(frames[2])), _read(bytes(frames[1]))
+    return header.get("msg_type", ""), parent.get("msg_id", "")
+
+
+def _read(part: bytes) -> Any:
+    return json.loads(part.decode("utf-8", "replace"))
 
 
 class _Unsigned:

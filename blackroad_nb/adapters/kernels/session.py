@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import new_id
 
 from blackroad_nb.adapters.kernels.host import KernelHost
-from blackroad_nb.adapters.kernels.reading import Message, read_message, read_some
+from blackroad_nb.adapters.kernels.reading import Message, read_message, read_some, told_by
 from blackroad_nb.core.execution import Status
-from blackroad_nb.core.outputs import error_output, error_text
+from blackroad_nb.core.outputs import encodable, error_output, error_text
 from blackroad_nb.errors import KernelStartFailed
 from blackroad_nb.ports import CellLimits, CellOutcome, Clock
 
@@ -229,7 +228,7 @@ class KernelSession:
 
     def _message(self, cell: Mapping[str, Any]) -> Message:
         content = {
-            "code": cell["source"],
+            "code": encodable(cell["source"]),
             "silent": False,
             "store_history": True,
             "user_expressions": {},
@@ -322,12 +321,12 @@ class KernelSession:
         self._silent_since = monotonic()
         self._subscribed.set()
         request = self._request
-        # Look at the parent alone first: most of what others cause need not be read.
-        if request is None or json.loads(frames[2]).get("msg_id") != request.msg_id:
+        # What others cause, and what finds no room, need not be read whole.
+        kind, parent = told_by(frames)
+        if request is None or parent != request.msg_id:
             return
         request.heard = self._silent_since
         size = sum(map(len, frames[4:]))
-        kind = json.loads(frames[1]).get("msg_type")
         if self._outputs.refuses(kind, size):
             return
         room = self._outputs.room()
