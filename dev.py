@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -42,9 +43,15 @@ def set_up(extra: str) -> None:
         return
     run("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
         "--editable", f".[{extra}]")  # fmt: skip
-    # An editable install carries no data files, so the extension is switched on here.
-    run("jupyter", "server", "extension", "enable", "--sys-prefix", "blackroad_nb")
+    switch_on(VENV)
     stamp.write_text(mark)
+
+
+def switch_on(prefix: Path) -> None:
+    """Switch the extension on in an environment: an editable install brings no data files."""
+    folder = prefix / "etc" / "jupyter" / "jupyter_server_config.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "jupyter-config" / "blackroad_nb.json", folder)
 
 
 def make_environment() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -38,12 +39,12 @@ def test_the_glance_and_the_careful_reader_agree(cli: CommandLine, tmp_path: Pat
     cli("create", 'q"uo\u2028te \N{SNOWMAN}', "a.ipynb")
     cli("create", "b", "b.ipynb", "--kernel", "other")
     quick = cli("list").json
-    with sqlite3.connect(tmp_path / "notebooks.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "notebooks.db")) as connection, connection:
         # Another program's mark makes the glance step back, and the reader refuse.
         connection.execute("PRAGMA application_id = 1")
     assert glance.notebook_records(str(tmp_path / "notebooks.db"), None) is None
     assert "another program" in cli("list").complaint
-    with sqlite3.connect(tmp_path / "notebooks.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "notebooks.db")) as connection, connection:
         connection.execute(f"PRAGMA application_id = {opening.APPLICATION_ID}")
     from blackroad_nb.adapters.sqlite.reader import SqliteReader
     from blackroad_nb.core.rendering import notebook_record

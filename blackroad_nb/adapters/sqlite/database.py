@@ -183,8 +183,17 @@ class Database:
             self._identity = identity(self.path)
 
     async def _connect(self, mode: str) -> aiosqlite.Connection:
+        """Open a connection; whoever is cancelled meanwhile leaves none behind."""
         opened = partial(connect, self.path, mode, self._busy_seconds)
-        return await aiosqlite.Connection(opened, iter_chunk_size=_CHUNK_ROWS)
+        connection = aiosqlite.Connection(opened, iter_chunk_size=_CHUNK_ROWS)
+        opening = asyncio.create_task(_opened(connection))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(sqlite3.Error, StoreError):
+                await opening
+                await connection.close()
+            raise
 
     async def _let_go(self) -> None:
         self._generation += 1
@@ -198,6 +207,10 @@ class Database:
                 async with self._turn.taken():  # closing may empty the log
                     await writer.close()
             await writer.close()  # in its turn or not; a second time does nothing
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connection
 
 
 async def _in_transaction(writer: aiosqlite.Connection, units: Sequence[Unit]) -> list[Any]:
