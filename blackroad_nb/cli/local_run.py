@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from blackroad_nb.adapters.kernels.early import EarlyKernel
+from blackroad_nb.adapters.kernels.local import LocalKernelRunner
 from blackroad_nb.adapters.lean_imports import (
     pause_collecting,
     resume_collecting,
@@ -23,21 +25,27 @@ from blackroad_nb.errors import NotebookNotFound
 from blackroad_nb.local import LocalParts, local_parts, os_user
 
 
-def execute_here(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
-    """Run the notebook, showing each cell as it ends."""
+def execute_here(
+    arguments: argparse.Namespace, wanted: Mapping[str, Any], early: EarlyKernel | None = None
+) -> int:
+    """Run the notebook, showing each cell as it ends; `early` is its kernel, perhaps."""
     skip_unused_imports()
     pause_collecting()
     keep_log_quiet()
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
-        record, received = asyncio.run(_run(arguments, wanted, report))
+        record, received = asyncio.run(_run(arguments, wanted, report, early))
     return tell(record, arguments.json, received)
 
 
 async def _run(
-    arguments: argparse.Namespace, wanted: Mapping[str, Any], report: RunReport
+    arguments: argparse.Namespace,
+    wanted: Mapping[str, Any],
+    report: RunReport,
+    early: EarlyKernel | None,
 ) -> tuple[dict[str, Any], int | None]:
     async with local_parts(arguments.db) as parts:
+        parts.runner = LocalKernelRunner(early=early)
         chosen = await _registered(parts, arguments.notebook)
         started = await parts.running.start(
             RunRequest(notebook_id=chosen, user=os_user(), **wanted)

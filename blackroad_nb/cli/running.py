@@ -98,9 +98,16 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--resume and --cell exclude each other.")
     wanted = _wanted(arguments)
     if arguments.server is None:
-        from blackroad_nb.cli.local_run import execute_here
+        from blackroad_nb.cli.early_kernel import begin
 
-        return execute_here(arguments, wanted)
+        early = begin(arguments.notebook)  # it boots while the rest is imported
+        try:
+            from blackroad_nb.cli.local_run import execute_here
+
+            return execute_here(arguments, wanted, early)
+        finally:
+            if early is not None:
+                early.discard()
     from blackroad_nb.cli.following import execute_there
 
     return execute_there(arguments, wanted)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blackroad_nb.adapters.kernels import LocalKernelRunner
+from blackroad_nb.adapters.kernels.early import start_early
 from blackroad_nb.adapters.kernels.host import OomWatch, exit_reason
 from blackroad_nb.core.document import code_cell
 from blackroad_nb.core.execution import Status
@@ -197,3 +201,87 @@ def test_why_a_process_ended(
     counts = iter([before, now])
     monkeypatch.setattr("blackroad_nb.adapters.kernels.host._oom_kills", lambda: next(counts))
     assert exit_reason(code, OomWatch()) == said
+
+
+def test_a_kernel_started_early_is_adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    title = str(tmp_path / "a.ipynb")
+    early = start_early("python3", str(tmp_path), title)
+    assert early is not None
+    source = "import os\nprint(os.getpid(), os.getcwd(), os.environ['JPY_SESSION_NAME'], sep='|')"
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        (output,) = await one_cell(runner, "python3", tmp_path, source)
+        assert output["text"] == f"{early.process.pid}|{tmp_path}|{title}\n"
+        early.discard()  # it is not ours any more
+        (output,) = await one_cell(runner, "python3", tmp_path, source)
+        assert output["text"].split("|")[0] != str(early.process.pid)
+
+    use(scenario, early=early)
+    assert early.process.returncode == 0
+    assert list(runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize("wanted", ["other folder", "nothing"])
+def test_a_kernel_started_early_for_nothing_is_ended(
+    tmp_path: Path, runtime: Path, wanted: str
+) -> None:
+    early = start_early("python3", str(tmp_path), str(tmp_path / "a.ipynb"))
+    assert early is not None
+    folder = tmp_path / "other"
+    folder.mkdir()
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        if wanted == "other folder":
+            (output,) = await one_cell(runner, "python3", folder, "import os\nprint(os.getcwd())")
+            assert output["text"] == f"{folder}\n"
+
+    use(scenario, early=early)
+    assert early.process.returncode == -9
+    assert list(runtime.iterdir()) == []
+
+
+def test_an_early_kernel_that_dies_is_said(tmp_path: Path) -> None:
+    early = start_early("python3", str(tmp_path), str(tmp_path / "a.ipynb"))
+    assert early is not None
+    early.process.kill()
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        with pytest.raises(KernelStartFailed, match="killed by signal 9"):
+            await runner.start("python3", tmp_path, str(tmp_path / "a.ipynb"))
+
+    use(scenario, early=early)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"argv": ["python", "-m", "other_kernel", "{connection_file}"]},
+        {"argv": REAL, "metadata": {"kernel_provisioner": {"provisioner_name": "far"}}},
+        {"argv": REAL, "interrupt_mode": "message"},
+        {"argv": "python"},
+        [],
+    ],
+)
+def test_only_the_plain_case_is_started_early(
+    tmp_path: Path, install: Any, spec: dict[str, Any]
+) -> None:
+    install("python3", [])
+    (tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+    assert start_early("python3", str(tmp_path), "t") is None
+    assert start_early("ir", str(tmp_path), "t") is None
+
+
+def test_early_takes_the_environment_of_the_kernelspec(tmp_path: Path, install: Any) -> None:
+    env = {"GIVEN": "${HOME}/x ${NO_SUCH_VARIABLE}"}
+    install("python3", REAL, env=env)
+    early = start_early("python3", str(tmp_path), "t")
+    assert early is not None
+    environ = Path(f"/proc/{early.process.pid}/environ").read_bytes().split(b"\0")
+    early.discard()
+    assert f"GIVEN={os.environ['HOME']}/x ${{NO_SUCH_VARIABLE}}".encode() in environ
+    assert f"JPY_PARENT_PID={os.getpid()}".encode() in environ
+
+
+def test_a_folder_that_is_gone_is_left_to_the_long_way(tmp_path: Path, runtime: Path) -> None:
+    assert start_early("python3", str(tmp_path / "gone"), "t") is None
+    assert list(runtime.iterdir()) == []

@@ -18,6 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_dir_exists
 
+from blackroad_nb.adapters.kernels.early import EarlyKernel, private_sockets
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
 from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
@@ -30,7 +31,6 @@ STOP_SECONDS = 3.0  # what a kernel gets for its exit hooks
 KEPT = 4  # kernels kept for a resume at one time; the oldest goes first
 RECONNECT_MS = 5  # zmq's own 100 ms is half of a kernel's start
 STDERR_BYTES = 4096
-SOCKET_PATH = 100  # bytes; the systems' limits are 104 and 108
 
 
 def _now() -> datetime:
@@ -44,6 +44,8 @@ class LocalKernelRunner:
         clock: tells when cells started.
         start_seconds: how long a kernel may take until it answers.
         environment: added to the environment of each kernel.
+        early: a kernel whose process has been started already, in the hope that the first
+            run wants it; `close` ends it when no run did.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class LocalKernelRunner:
         clock: Clock = _now,
         start_seconds: float = START_SECONDS,
         environment: Mapping[str, str] | None = None,
+        early: EarlyKernel | None = None,
     ) -> None:
         self._clock = clock
         self._start_seconds = start_seconds
         self._environment = dict(environment or {})
+        self._early = early
         self._context: zmq.asyncio.Context | None = None
         self._kept: dict[str, LocalHost] = {}
 
@@ -65,6 +69,13 @@ class LocalKernelRunner:
         title: str,
         warm: bool = False,  # noqa: ARG002, a process that lives for one run has none
     ) -> RunningKernel:
+        early, self._early = self._early, None
+        if early is not None:
+            if (early.kernel, early.cwd, early.title) == (kernel, str(cwd), title):
+                host = LocalHost(self._bare_manager(kernel), self._keep)
+                host.adopt(early)
+                return await self._connect(host)
+            early.discard()
         host = LocalHost(self._manager(kernel), self._keep)
         await host.launch(cwd, {**os.environ, **self._environment, "JPY_SESSION_NAME": title})
         return await self._connect(host)
@@ -79,6 +90,9 @@ class LocalKernelRunner:
         return await self._connect(host)
 
     async def close(self) -> None:
+        if self._early is not None:
+            self._early.discard()
+            self._early = None
         while self._kept:
             _, host = self._kept.popitem()
             await host.stop(keep=False)
@@ -86,14 +100,17 @@ class LocalKernelRunner:
             self._context.destroy(linger=0)
             self._context = None
 
-    def _manager(self, kernel: str) -> AsyncKernelManager:
+    def _bare_manager(self, kernel: str) -> AsyncKernelManager:
         if self._context is None or self._context.closed:
             self._context = zmq.asyncio.Context()
             self._context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        return AsyncKernelManager(kernel_name=kernel, context=self._context)
+
+    def _manager(self, kernel: str) -> AsyncKernelManager:
         unknown = f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
         if not NAME.fullmatch(kernel):
             raise KernelNotFound(unknown)
-        manager = AsyncKernelManager(kernel_name=kernel, context=self._context)
+        manager = self._bare_manager(kernel)
         try:
             _ = prepare_plain_kernel(manager) or manager.kernel_spec
         except NoSuchKernel:
@@ -133,9 +150,8 @@ def _keep_private(manager: AsyncKernelManager) -> None:
     ensure_dir_exists(folder, 0o700)
     manager.kernel_id = manager.kernel_id or str(uuid4())
     manager.connection_file = os.path.join(folder, f"kernel-{manager.kernel_id}.json")
-    sockets = os.path.join(folder, f"kernel-{manager.kernel_id}-ipc")
-    short = len(os.fsencode(sockets)) < SOCKET_PATH
-    if os.name == "posix" and short and manager.ipykernel:
+    sockets = private_sockets(folder, manager.kernel_id)
+    if os.name == "posix" and sockets is not None and manager.ipykernel:
         manager.transport, manager.ip = "ipc", sockets
     elif manager.has_trait("transport_encryption"):  # jupyter_client 8.10 or newer
         manager.transport_encryption = "auto"
@@ -178,6 +194,28 @@ class LocalHost:
             ) from None
         finally:
             self._stderr.opened()
+        self._watch_process()
+
+    def adopt(self, early: EarlyKernel) -> None:
+        """Take over a process that was started before there was a manager for it."""
+        manager = self.manager
+        prepare_plain_kernel(manager)
+        manager.kernel_id = early.kernel_id
+        manager.connection_file = early.connection_file
+        manager.load_connection_file(early.connection_file)
+        manager._connection_file_written = True  # so that it is removed in the end
+        manager._launch_args = {}
+        early.settled = True
+        provisioner: Any = manager.provisioner
+        provisioner.kernel_id = early.kernel_id
+        provisioner.process = early.process
+        provisioner.pid = provisioner.pgid = early.process.pid  # it leads its session
+        provisioner.connection_info = manager.get_connection_info()
+        manager._connect_control_socket()
+        self._stderr.adopt(early.stderr)
+        self._watch_process()
+
+    def _watch_process(self) -> None:
         self.kernel_id = self.manager.kernel_id
         process = getattr(self.manager.provisioner, "process", None)
         self._watch = ExitWatch(getattr(process, "pid", None), self.alive)
@@ -246,10 +284,15 @@ class LastWords:
 
     def open(self) -> int:
         """Return the end for the child."""
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        asyncio.get_running_loop().add_reader(self._read, self._take)
+        read, self._write = os.pipe()
+        self.adopt(read)
         return self._write
+
+    def adopt(self, read: int) -> None:
+        """Listen at our end of a pipe."""
+        self._read = read
+        os.set_blocking(read, False)
+        asyncio.get_running_loop().add_reader(read, self._take)
 
     def opened(self) -> None:
         """The child has its end; close ours."""
