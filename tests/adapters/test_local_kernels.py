@@ -203,7 +203,15 @@ def test_why_a_process_ended(
     assert exit_reason(code, OomWatch()) == said
 
 
-def test_a_kernel_started_early_is_adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", folder)
+        yield Path(folder)
+
+
+def test_a_kernel_started_early_is_adopted(tmp_path: Path, runtime: Path) -> None:
     title = str(tmp_path / "a.ipynb")
     early = start_early("python3", str(tmp_path), title)
     assert early is not None
