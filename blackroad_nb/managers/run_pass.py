@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from pathlib import Path
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from blackroad_nb.core.document import Document
-from blackroad_nb.core.execution import Execution, Status, execution_id
-from blackroad_nb.core.outputs import encodable
-from blackroad_nb.core.plan import Plan, Step
-from blackroad_nb.core.run import CellResult, Run, RunRequest, RunStatus
+from blackroad_nb.core.execution import Status
+from blackroad_nb.core.plan import Step
+from blackroad_nb.core.run import CellResult, Run, RunStatus
 from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.run_history import RunHistory, bare, storable, unfinished
 from blackroad_nb.managers.run_log import RunLog
-from blackroad_nb.ports import CellLimits, CellOutcome, Clock, KernelRunner, RunningKernel, Store
+from blackroad_nb.managers.run_work import Assignment, CellRecording, Surroundings
+from blackroad_nb.ports import CellOutcome, RunningKernel
 
 TICK_SECONDS = 0.1  # how often changed outputs are told to watchers
-PENDING_SECONDS = 1.0  # a cell that runs longer is recorded before it ends
 ARRIVAL_SECONDS = 0.5  # until a cell that was sent has surely reached its kernel
 STORED_SECONDS = 5.0  # how often a run's progress goes to the store, at most
 
@@ -35,38 +30,6 @@ _RUN_STATUS = {
     Status.TIMEOUT: RunStatus.TIMEOUT,
     Status.KILLED: RunStatus.KILLED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every run of a manager shares."""
-
-    store: Store
-    kernels: KernelRunner
-    clock: Clock
-    limits: CellLimits
-    server: str
-    user_source: str | None
-    on_request: Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What this run is to do.
-
-    Attributes:
-        folder: where the kernel works.
-        title: how the kernel shows in lists, and its `JPY_SESSION_NAME`.
-        kernel: a kept kernel to go on with, or None to start one.
-    """
-
-    run: Run
-    request: RunRequest
-    plan: Plan
-    document: Document
-    folder: Path
-    title: str
-    kernel: RunningKernel | None = None
 
 
 class RunPass:
@@ -193,7 +156,9 @@ class RunPass:
         cell = self._work.document["cells"][step.index]
         self._running = step.index
         self.log.add("cell_started", {"index": step.index, "cell_id": cell.get("id")})
-        recording = _Recording(self, kernel.kernel_id, step.index)
+        recording = CellRecording(
+            self._work, self._around, self._history, kernel.kernel_id, step.index
+        )
         sent = monotonic()
         limits = replace(self._around.limits, timeout_seconds=step.timeout_seconds)
         sending = asyncio.create_task(
@@ -210,7 +175,7 @@ class RunPass:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
         outcome = recording.lost_outcome() if sending.cancelled() else sending.result()
-        return self._note_outcome(step.index, recording.id, outcome)
+        return self._note_outcome(step.index, recording, outcome)
 
     async def _stop(
         self, kernel: RunningKernel, sending: asyncio.Task[CellOutcome], fresh: bool
@@ -223,34 +188,24 @@ class RunPass:
                 await kernel.interrupt()
         await asyncio.wait({sending}, timeout=self._around.limits.grace_seconds)
 
-    def _note_outcome(self, index: int, row_id: str, outcome: CellOutcome) -> CellResult:
+    def _note_outcome(
+        self, index: int, recording: CellRecording, outcome: CellOutcome
+    ) -> CellResult:
         cell = self._work.document["cells"][index]
         kept, output = storable(cell["outputs"])
         if kept is not cell["outputs"]:
             cell["outputs"] = kept
             self.artefact.change(index)
-        result = CellResult(
+        recording.end(outcome, output)
+        result = self._results[index] = CellResult(
             index=index,
             cell_id=cell.get("id"),
             status=outcome.status,
-            execution_id=row_id,
+            execution_id=recording.id,
             execution_count=outcome.execution_count,
             duration_ms=outcome.duration_ms,
             error=outcome.error,
             outputs=tuple(kept),
-        )
-        self._results[index] = result
-        row = self.row(index, row_id, outcome.status)
-        self._history.add(
-            replace(
-                row,
-                started_at=outcome.started_at,
-                finished_at=outcome.finished_at,
-                duration_ms=outcome.duration_ms,
-                execution_count=outcome.execution_count,
-                output=output,
-                error=None if outcome.error is None else encodable(outcome.error),
-            )
         )
         self.log.add_finished(result)
         return result
@@ -266,14 +221,14 @@ class RunPass:
             if widgets is not None:
                 self.artefact.set_metadata({"widgets": widgets})
             keep = self._work.request.keep_kernel and await kernel.is_alive()
-        # None of these waits for another one.
-        await asyncio.gather(
-            self._let_go(kernel, keep), self.artefact.save(durable=True), self._history.flush()
-        )
+        # A kernel takes its time to end; nothing else waits for it.
+        ending = asyncio.create_task(self._let_go(kernel, keep))
+        await asyncio.gather(self.artefact.save(durable=True), self._history.flush())
         self._note_faults()
         self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
         self._run = replace(self._run, status=status, finished_at=self._around.clock())
         await self._store(final=True)
+        await ending
         run = self.snapshot()
         self.log.end(run)
         return run
@@ -301,34 +256,6 @@ class RunPass:
 
     # telling ---------------------------------------------------------------------------
 
-    def row(self, index: int, row_id: str, status: Status) -> Execution:
-        """Return the history's row of a cell, as far as it is known before it ran."""
-        run, cell = self._run, self._work.document["cells"][index]
-        return Execution(
-            id=row_id,
-            status=status,
-            source=encodable(cell["source"]),
-            started_at=self._around.clock(),
-            notebook_id=run.notebook_id,
-            path=run.path,
-            cell_index=index,
-            cell_id=cell.get("id"),
-            origin="run",
-            run_id=run.id,
-            kernel_id=run.kernel_id,
-            user=run.user,
-            user_source=self._around.user_source,
-            server=self._around.server,
-        )
-
-    def record(self, row: Execution) -> None:
-        """Send a row to the history."""
-        self._history.add(row)
-
-    def announce(self, kernel_id: str, msg_id: str) -> None:
-        """Tell whoever records this kernel that the request is ours to record."""
-        self._around.on_request(kernel_id, msg_id)
-
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
@@ -354,41 +281,3 @@ class RunPass:
 
 def _passed(step: Step, result: CellResult) -> bool:
     return result.status is Status.SUCCESS or (step.may_raise and result.status is Status.ERROR)
-
-
-class _Recording:
-    """The history row of the running cell: its id, and `pending` when it takes long."""
-
-    def __init__(self, run: RunPass, kernel_id: str, index: int) -> None:
-        self.id = ""
-        self._run = run
-        self._kernel_id = kernel_id
-        self._index = index
-        self._row: Execution | None = None
-        self._begun = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, msg_id: str) -> None:
-        self.id = execution_id(self._kernel_id, msg_id)
-        self._run.announce(self._kernel_id, msg_id)
-        self._row = self._run.row(self._index, self.id, Status.PENDING)
-        loop = asyncio.get_running_loop()
-        self._begun = loop.time()
-        self._timer = loop.call_later(PENDING_SECONDS, self._run.record, self._row)
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def lost_outcome(self) -> CellOutcome:
-        """Return the outcome of a cell that did not react when the run was cancelled."""
-        assert self._row is not None
-        spent = asyncio.get_running_loop().time() - self._begun
-        return CellOutcome(
-            status=Status.KILLED,
-            msg_id="",
-            started_at=self._row.started_at,
-            finished_at=self._row.started_at + timedelta(seconds=spent),
-            duration_ms=round(spent * 1000),
-            error="RunCancelled: The cell did not react to an interrupt; its kernel was killed.",
-        )

@@ -4,42 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from blackroad_nb.core.document import Document, code_cell, kernel_name
+from blackroad_nb.core.document import kernel_name
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.core.parameters import inject, speaks_python, unknown_names
-from blackroad_nb.core.plan import Earlier, Plan, check_request, make_plan
+from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import Run, RunEvent, RunRequest, RunStatus
-from blackroad_nb.errors import (
-    FileExists,
-    InvalidInput,
-    InvalidNotebook,
-    NotebookNotFound,
-    RunActive,
-    StoreError,
-)
+from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.run_history import bare, completed
 from blackroad_nb.managers.run_log import RunLog
-from blackroad_nb.managers.run_pass import Assignment, RunPass, Surroundings
+from blackroad_nb.managers.run_pass import RunPass
+from blackroad_nb.managers.run_preparation import MARK, Preparation
+from blackroad_nb.managers.run_work import Assignment, Surroundings
 from blackroad_nb.ports import (
     CellLimits,
     Clock,
     KernelRunner,
-    NotebookFile,
     NotebookFiles,
     RunningKernel,
     Store,
 )
 
-MARK = "blackroad"  # in the metadata of an artefact: whose run wrote it
-SUFFIX = ".ipynb"
 REMEMBERED = 32  # finished runs whose events can still be watched as they came
 
 
@@ -62,15 +53,6 @@ class RunSettings:
     user_source: str | None
     cell_limits: CellLimits = field(default_factory=CellLimits)
     max_active: int = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a run writes; `expected` is the digest of the file that may be replaced."""
-
-    path: Path
-    expected: str | None
-    beside: Path
 
 
 class RunManager:
@@ -106,6 +88,7 @@ class RunManager:
             user_source=settings.user_source,
             on_request=on_request,
         )
+        self._preparation = Preparation(store, files, new_id)
         self._active: dict[str, tuple[RunPass, asyncio.Task[Run]]] = {}
         self._taken: set[Path] = set()
         self._starting = 0
@@ -207,7 +190,7 @@ class RunManager:
         if earlier is not None:
             request = _inherited(request, earlier)
         run_id = self._new_id()
-        target_path = self._target_path(request, path)
+        target_path = self._preparation.target_path(request, path)
         if target_path in self._taken:
             raise RunActive(f"A run is writing {str(target_path)!r} already; wait or cancel it.")
         self._taken.add(target_path)
@@ -227,10 +210,10 @@ class RunManager:
     ) -> Run:
         path = self._files.resolve(notebook.path)
         file = await self._files.read(path)
-        target = await self._target(target_path, file, notebook.id, run_id)
+        target = await self._preparation.target(target_path, file, notebook.id, run_id)
         kernel = await self._kept_kernel(earlier)
         try:
-            document, plan = await self._plan(request, file, notebook, earlier, kernel)
+            document, plan = await self._preparation.plan(request, file, notebook, earlier, kernel)
         except BaseException:
             if kernel is not None:
                 await kernel.close(shutdown=False)  # it stays kept
@@ -294,67 +277,6 @@ class RunManager:
         if earlier is None or earlier.kernel_id is None:
             return None
         return await self._kernels.attach(earlier.kernel_id)
-
-    async def _plan(
-        self,
-        request: RunRequest,
-        file: NotebookFile,
-        notebook: Notebook,
-        earlier: Run | None,
-        kernel: RunningKernel | None,
-    ) -> tuple[Document, Plan]:
-        document, injected, notes = file.document, None, []
-        if request.parameters:
-            await self._check_language(document, notebook)
-            unknown = unknown_names(document["cells"], request.parameters)
-            if unknown:
-                named = ", ".join(unknown)
-                notes.append(f"No default in the cell tagged `parameters`: {named}.")
-            new = code_cell("", self._new_id()[:8])
-            cells, injected, moved = inject(document["cells"], request.parameters, new)
-            if request.cell is not None and not request.resume and request.cell >= injected:
-                request = replace(request, cell=request.cell + moved)
-            document = {**document, "cells": cells}
-        past = None if earlier is None else Earlier(earlier, kernel is not None)
-        plan = make_plan(document["cells"], request, injected, past)
-        return document, replace(plan, notes=(*notes, *plan.notes))
-
-    async def _check_language(self, document: Document, notebook: Notebook) -> None:
-        name = kernel_name(document) or notebook.kernel
-        registered = {kernel.name: kernel.language for kernel in await self._store.list_kernels()}
-        if not speaks_python(document["metadata"], name, registered.get(name)):
-            raise InvalidInput(
-                f"Parameters can be written for Python notebooks only; this one names the "
-                f"kernel {name!r}."
-            )
-
-    def _target_path(self, request: RunRequest, path: Path) -> Path:
-        if request.output is None:
-            return path
-        target = self._files.resolve(request.output)
-        if target.suffix != SUFFIX:
-            raise InvalidInput(f"The output must end in {SUFFIX}; {target.name!r} does not.")
-        return target
-
-    async def _target(
-        self, path: Path, file: NotebookFile, notebook_id: str, run_id: str
-    ) -> _Target:
-        beside = path.with_name(f"{path.stem}.run-{run_id[:8]}{SUFFIX}")
-        if path == file.path:
-            return _Target(path, file.digest, beside)
-        try:
-            there = await self._files.read(path)
-        except NotebookNotFound:
-            return _Target(path, None, beside)
-        except InvalidNotebook:
-            there = None
-        mark = there.document["metadata"].get(MARK) if there is not None else None
-        if there is None or not isinstance(mark, Mapping) or mark.get("notebook_id") != notebook_id:
-            raise FileExists(
-                f"{str(path)!r} exists and is no earlier output of this notebook; "
-                "choose another path or move it away."
-            )
-        return _Target(path, there.digest, beside)
 
 
 def _inherited(request: RunRequest, earlier: Run) -> RunRequest:

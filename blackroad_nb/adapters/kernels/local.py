@@ -18,10 +18,11 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_dir_exists
 
+from blackroad_nb.adapters.kernels.channel import fresh_session
 from blackroad_nb.adapters.kernels.early import EarlyKernel, private_sockets
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
-from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
+from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.core.kernel import NAME
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import Clock, RunningKernel

@@ -17,8 +17,9 @@ import zmq.asyncio
 from jupyter_client.kernelspec import NoSuchKernel
 from tornado.web import HTTPError
 
+from blackroad_nb.adapters.kernels.channel import fresh_session
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
-from blackroad_nb.adapters.kernels.session import KernelSession, fresh_session
+from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels, is_ipython, start_arguments
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import Clock, RunningKernel

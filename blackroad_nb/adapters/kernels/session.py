@@ -16,10 +16,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
-import zmq
-from jupyter_client.channels import AsyncZMQSocketChannel
-from jupyter_client.session import new_id
-
+from blackroad_nb.adapters.kernels.channel import ShellChannel, read_on
 from blackroad_nb.adapters.kernels.host import KernelHost
 from blackroad_nb.adapters.kernels.reading import Message, read_message, read_some, told_by
 from blackroad_nb.core.execution import Status
@@ -34,11 +31,9 @@ log = logging.getLogger(__name__)
 
 Ending = Literal["done", "died", "late"]
 
-SLICE_SECONDS = 0.005  # reading this long without a pause for the event loop
 RESEND_SECONDS = 0.5  # a kernel that subscribed us late gets asked again
 QUIET_SECONDS = 4.0  # replied, but idle never came: the message was lost
 KILL_SECONDS = 5.0
-_LARGE = 1_000_000  # bytes; only larger parts are worth not copying
 _WRAPPING = 1000  # bytes of a stream message around its text
 LAST_WORDS_SECONDS = 0.05  # silence after which a dead kernel has said everything
 
@@ -63,18 +58,6 @@ class Request:
         self.ended = self.ended.get_loop().create_future()
         if self.idle and self.reply is not None:
             self.end("done")
-
-
-class ShellChannel(AsyncZMQSocketChannel):
-    """Sends in the way that zmq's asyncio sockets know of.
-
-    jupyter_client's own `send` goes past them. zmq tells of a message once only, and a
-    send may take that sign away: the reader would then never wake up.
-    Source: ZMQ_FD in http://api.zeromq.org/master:zmq-getsockopt
-    """
-
-    def send(self, msg: Message) -> None:
-        self.socket.send_multipart(self.session.serialize(msg))
 
 
 class KernelSession:
@@ -104,8 +87,8 @@ class KernelSession:
         self._client.shell_channel_class = ShellChannel
         self._client.start_channels(stdin=False, hb=False, control=False)
         self._tasks = [
-            asyncio.create_task(self._read(self._client.iopub_channel, self._hear)),
-            asyncio.create_task(self._read(self._client.shell_channel, self._replied)),
+            asyncio.create_task(read_on(self._client.iopub_channel, self._hear)),
+            asyncio.create_task(read_on(self._client.shell_channel, self._replied)),
             asyncio.create_task(self._watch()),
         ]
         greeting = asyncio.create_task(self._greet())
@@ -298,25 +281,6 @@ class KernelSession:
         if self._request is not None:
             self._request.end("died")
 
-    async def _read(self, channel: Any, take: Callable[[list[bytes]], None]) -> None:
-        """Read a channel for ever; busy kernels are read in batches, with pauses."""
-        queue: zmq.Socket[bytes] = zmq.Socket.shadow(channel.socket.underlying)
-        while True:
-            frames = await channel.socket.recv_multipart(copy=False)
-            until = monotonic() + SLICE_SECONDS
-            while True:
-                try:
-                    take(self._client.session.feed_identities(_parts(frames))[1])
-                except Exception:  # one bad message must not make the kernel deaf
-                    log.warning("a message of kernel %s was ignored", self.kernel_id, exc_info=True)
-                if monotonic() > until:
-                    await asyncio.sleep(0)
-                    until = monotonic() + SLICE_SECONDS
-                try:
-                    frames = queue.recv_multipart(zmq.NOBLOCK, copy=False)
-                except zmq.Again:
-                    break
-
     def _hear(self, frames: list[bytes]) -> None:
         self._silent_since = monotonic()
         self._subscribed.set()
@@ -371,11 +335,6 @@ class KernelSession:
         )
 
 
-def _parts(frames: list[Any]) -> list[Any]:
-    """Return the parts of a message; a large one stays where zmq has put it."""
-    return [frame.bytes if len(frame) < _LARGE else frame.buffer for frame in frames]
-
-
 def _output_client(client: Any) -> OutputClient:
     # It takes as long to import as a kernel takes to boot, which it does meanwhile.
     from blackroad_nb.adapters.kernels.outputs import OutputClient
@@ -406,13 +365,3 @@ def _told(request: Request) -> tuple[Status, str | None]:
         )
         return Status.ERROR, error
     return Status.ABORTED, "The kernel refused the cell: its queue had been aborted."
-
-
-def fresh_session(session: Any) -> Any:
-    """Copy a kernel manager's session under an identity of its own.
-
-    Two clients with one identity would take each other's replies.
-    """
-    own = session.clone()
-    own.session = new_id()
-    return own

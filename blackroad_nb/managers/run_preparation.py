@@ -1,0 +1,99 @@
+"""What is looked up and decided before a run can begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from blackroad_nb.core.document import Document, code_cell, kernel_name
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.parameters import inject, speaks_python, unknown_names
+from blackroad_nb.core.plan import Earlier, Plan, make_plan
+from blackroad_nb.core.run import Run, RunRequest
+from blackroad_nb.errors import FileExists, InvalidInput, InvalidNotebook, NotebookNotFound
+from blackroad_nb.ports import NotebookFile, NotebookFiles, RunningKernel, Store
+
+MARK = "blackroad"  # in the metadata of an artefact: whose run wrote it
+SUFFIX = ".ipynb"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a run writes; `expected` is the digest of the file that may be replaced."""
+
+    path: Path
+    expected: str | None
+    beside: Path
+
+
+class Preparation:
+    """Decides where a run writes and what it runs; nothing is changed here.
+
+    Args:
+        new_id: gives a fresh UUIDv4.
+    """
+
+    def __init__(self, store: Store, files: NotebookFiles, new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._files = files
+        self._new_id = new_id
+
+    async def plan(
+        self,
+        request: RunRequest,
+        file: NotebookFile,
+        notebook: Notebook,
+        earlier: Run | None,
+        kernel: RunningKernel | None,
+    ) -> tuple[Document, Plan]:
+        document, injected, notes = file.document, None, []
+        if request.parameters:
+            await self._check_language(document, notebook)
+            unknown = unknown_names(document["cells"], request.parameters)
+            if unknown:
+                named = ", ".join(unknown)
+                notes.append(f"No default in the cell tagged `parameters`: {named}.")
+            new = code_cell("", self._new_id()[:8])
+            cells, injected, moved = inject(document["cells"], request.parameters, new)
+            if request.cell is not None and not request.resume and request.cell >= injected:
+                request = replace(request, cell=request.cell + moved)
+            document = {**document, "cells": cells}
+        past = None if earlier is None else Earlier(earlier, kernel is not None)
+        plan = make_plan(document["cells"], request, injected, past)
+        return document, replace(plan, notes=(*notes, *plan.notes))
+
+    async def _check_language(self, document: Document, notebook: Notebook) -> None:
+        name = kernel_name(document) or notebook.kernel
+        registered = {kernel.name: kernel.language for kernel in await self._store.list_kernels()}
+        if not speaks_python(document["metadata"], name, registered.get(name)):
+            raise InvalidInput(
+                f"Parameters can be written for Python notebooks only; this one names the "
+                f"kernel {name!r}."
+            )
+
+    def target_path(self, request: RunRequest, path: Path) -> Path:
+        if request.output is None:
+            return path
+        target = self._files.resolve(request.output)
+        if target.suffix != SUFFIX:
+            raise InvalidInput(f"The output must end in {SUFFIX}; {target.name!r} does not.")
+        return target
+
+    async def target(self, path: Path, file: NotebookFile, notebook_id: str, run_id: str) -> Target:
+        beside = path.with_name(f"{path.stem}.run-{run_id[:8]}{SUFFIX}")
+        if path == file.path:
+            return Target(path, file.digest, beside)
+        try:
+            there = await self._files.read(path)
+        except NotebookNotFound:
+            return Target(path, None, beside)
+        except InvalidNotebook:
+            there = None
+        mark = there.document["metadata"].get(MARK) if there is not None else None
+        if there is None or not isinstance(mark, Mapping) or mark.get("notebook_id") != notebook_id:
+            raise FileExists(
+                f"{str(path)!r} exists and is no earlier output of this notebook; "
+                "choose another path or move it away."
+            )
+        return Target(path, there.digest, beside)
