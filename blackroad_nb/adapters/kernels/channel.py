@@ -9,13 +9,25 @@ from time import monotonic
 from typing import Any
 
 import zmq
+import zmq.asyncio
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import new_id
 
+RECONNECT_MS = 5  # zmq's own 100 ms is half of a kernel's start
+# Messages zmq may hold for us; what a kernel sends beyond its own thousand is lost.
+RECEIVE_LIMIT = 10_000
 SLICE_SECONDS = 0.005  # reading this long without a pause for the event loop
 _LARGE = 1_000_000  # bytes; only larger parts are worth not copying
 
 log = logging.getLogger(__name__)
+
+
+def client_context() -> zmq.asyncio.Context:
+    """Return a context whose sockets connect quickly and hold what comes in a burst."""
+    context = zmq.asyncio.Context()
+    context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    context.setsockopt(zmq.RCVHWM, RECEIVE_LIMIT)
+    return context
 
 
 class ShellChannel(AsyncZMQSocketChannel):

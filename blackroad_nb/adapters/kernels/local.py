@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_dir_exists
 
-from blackroad_nb.adapters.kernels.channel import fresh_session
+from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
 from blackroad_nb.adapters.kernels.early import EarlyKernel, private_sockets
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
@@ -30,7 +30,6 @@ from blackroad_nb.ports import Clock, RunningKernel
 START_SECONDS = 60.0
 STOP_SECONDS = 3.0  # what a kernel gets for its exit hooks
 KEPT = 4  # kernels kept for a resume at one time; the oldest goes first
-RECONNECT_MS = 5  # zmq's own 100 ms is half of a kernel's start
 STDERR_BYTES = 4096
 
 
@@ -103,8 +102,7 @@ class LocalKernelRunner:
 
     def _bare_manager(self, kernel: str) -> AsyncKernelManager:
         if self._context is None or self._context.closed:
-            self._context = zmq.asyncio.Context()
-            self._context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+            self._context = client_context()
         return AsyncKernelManager(kernel_name=kernel, context=self._context)
 
     def _manager(self, kernel: str) -> AsyncKernelManager:
@@ -188,8 +186,11 @@ class LocalHost:
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr.open(),
             )
+        except asyncio.CancelledError:
+            await self._take_back()
+            raise
         except Exception as error:  # jupyter_client raises many kinds
-            await self._clean_up()
+            await self._take_back()
             raise KernelStartFailed(
                 f"The kernel {self.manager.kernel_name!r} could not be started: {error}."
             ) from None
@@ -261,6 +262,14 @@ class LocalHost:
             async with asyncio.timeout(seconds):
                 await self.died.wait()
         return self.died.is_set()
+
+    async def _take_back(self) -> None:
+        """End a start half way: there may be a process that nobody watches yet."""
+        provisioner = self.manager.provisioner
+        if provisioner is not None and provisioner.has_process:
+            await provisioner.kill()
+            await provisioner.wait()
+        await self._clean_up()
 
     async def _clean_up(self) -> None:
         """Reap the process, and remove its connection file and our ends of its pipes."""

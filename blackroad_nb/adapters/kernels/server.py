@@ -17,7 +17,7 @@ import zmq.asyncio
 from jupyter_client.kernelspec import NoSuchKernel
 from tornado.web import HTTPError
 
-from blackroad_nb.adapters.kernels.channel import fresh_session
+from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels, is_ipython, start_arguments
@@ -28,7 +28,6 @@ START_SECONDS = 60.0
 KILL_SECONDS = 5.0
 TRIES, BETWEEN_SECONDS = 200, 0.05  # to shut a kernel down that is busy with a restart
 WARM_SECONDS = 600.0  # a kernel that nobody used for so long is given up
-RECONNECT_MS = 5
 WATCHED_TRIES, WATCHED_SECONDS = 100, 0.02
 SESSION_TYPE = "console"  # what JupyterLab can list and open without taking it for the file
 
@@ -148,8 +147,7 @@ class ServerKernelRunner:
 
     async def _connect(self, host: ServerHost) -> KernelSession:
         if self._context is None or self._context.closed:
-            self._context = zmq.asyncio.Context()
-            self._context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+            self._context = client_context()
         manager = host.manager
         client = manager.client(session=fresh_session(manager.session), context=self._context)
         session = KernelSession(client, host, self._clock)
