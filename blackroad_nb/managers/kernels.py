@@ -210,8 +210,7 @@ def _judge(
 
 async def _stop(kernel: RunningKernel) -> None:
     try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await kernel.close(shutdown=True)
+        await asyncio.wait_for(kernel.close(shutdown=True), STOP_SECONDS)
     except TimeoutError:
         raise KernelStartFailed(
             f"The kernel {kernel.kernel_id} ran a cell but cannot be stopped; end its process."

@@ -258,9 +258,9 @@ class LocalHost:
         await self._clean_up()
 
     async def _await_exit(self, seconds: float) -> bool:
+        # Not `asyncio.timeout`: in a cancelled task it takes its own end for that, before 3.11.4.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.died.wait()
+            await asyncio.wait_for(self.died.wait(), seconds)
         return self.died.is_set()
 
     async def _take_back(self) -> None:

@@ -253,8 +253,7 @@ class ServerHost:
 
     async def kill(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KILL_SECONDS):
-                await self._end(now=True)
+            await asyncio.wait_for(self._end(now=True), KILL_SECONDS)
 
     async def stop(
         self,
