@@ -8,7 +8,6 @@
     │   └── MediaTypeUnsupported 415
     ├── NotFound                404
     │   ├── NotebookNotFound
-    │   ├── ExecutionNotFound
     │   ├── RunNotFound
     │   ├── KernelNotFound
     │   └── TemplateNotFound
@@ -19,8 +18,7 @@
     │   ├── KernelExists
     │   └── RunActive
     ├── KernelFailed            502  the kernel did not do its part
-    │   ├── KernelStartFailed
-    │   └── KernelDied
+    │   └── KernelStartFailed
     ├── ExportUnavailable       501  a converter this machine lacks
     ├── ExportFailed            422  a converter gave up on this notebook
     ├── ServerUnreachable       502  no notebook server answered
@@ -100,10 +98,6 @@ class NotebookNotFound(NotFound):
     code = "notebook_not_found"
 
 
-class ExecutionNotFound(NotFound):
-    code = "execution_not_found"
-
-
 class RunNotFound(NotFound):
     code = "run_not_found"
 
@@ -156,10 +150,6 @@ class KernelFailed(BlackRoadError):
 
 class KernelStartFailed(KernelFailed):
     code = "kernel_start_failed"
-
-
-class KernelDied(KernelFailed):
-    code = "kernel_died"
 
 
 class ExportUnavailable(BlackRoadError):
