@@ -12,7 +12,11 @@ from uuid import uuid4
 
 from notebook_server import TOKEN, NotebookServer
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import (
+    WebSocketClientConnection,
+    WebSocketClosedError,
+    websocket_connect,
+)
 
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 
@@ -44,9 +48,11 @@ class OpenNotebook:
             ConnectionError: the server went away.
         """
         msg_id = uuid4().hex
-        await self._socket.write_message(
-            execute_request(msg_id, self._session, source, cell_id), binary=True
-        )
+        request = execute_request(msg_id, self._session, source, cell_id)
+        try:
+            await self._socket.write_message(request, binary=True)
+        except WebSocketClosedError:
+            raise ConnectionError("The websocket was closed.") from None
         missing = 2
         while missing:
             missing -= ends_cell(await self._socket.read_message(), msg_id)
