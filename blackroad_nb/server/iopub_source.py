@@ -33,10 +33,10 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def source_of(kernel: Any) -> Source:
-    """Choose the cheapest source there is for this kernel."""
+def source_of(kernel: Any, sparing: bool = True) -> Source:
+    """Choose the cheapest source there is for this kernel; see `SharedSource`."""
     stream = activity_stream(kernel)
-    return SharedSource(stream) if stream is not None else OwnSource(kernel)
+    return SharedSource(stream, sparing) if stream is not None else OwnSource(kernel)
 
 
 def activity_stream(kernel: Any) -> Any | None:
@@ -55,12 +55,14 @@ class SharedSource:
     Noting activity costs the server 40 us a message, more than all our own reading.
     Messages that could only repeat within a second that a kernel is active are not
     handed on; each status message is, so states and idle times stay as they were.
+    With `sparing` off everything is handed on.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, sparing: bool = True) -> None:
         self._stream = stream
         self._original: Callable[[Frames], Any] = stream._recv_callback
-        self._sparing = getattr(self._original, "__qualname__", "") == _NOTES_ACTIVITY
+        known = getattr(self._original, "__qualname__", "") == _NOTES_ACTIVITY
+        self._sparing = sparing and known
         self._noted_at = 0.0
         self._kept: list[Frames] = []
         self._wake: Callable[[], None] | None = None

@@ -46,12 +46,14 @@ class RecorderOptions:
     Attributes:
         enabled: record executions.
         nodelay: take the 40 ms delay out of kernel websockets.
+        sparing_activity: note plain output as activity at most once a second.
         pending_seconds: an execution that runs longer is stored before it ends.
         server: names this server in each row; None makes it from host and port.
     """
 
     enabled: bool = True
     nodelay: bool = True
+    sparing_activity: bool = True
     pending_seconds: float = 1.0
     server: str | None = None
 
@@ -231,7 +233,7 @@ class ServerRecorder:
 
     def _tap(self, kernel_id: str, kernel: Any) -> IopubTap:
         return IopubTap(
-            source_of(kernel),
+            source_of(kernel, self._options.sparing_activity),
             MessageReader(kernel),
             lambda events: self._feed(kernel_id, events),
             lambda error: self.on_fault("iopub", error),

@@ -166,7 +166,11 @@ class Parts:
     def recorder(self) -> ServerRecorder:
         from blackroad_nb.server.recorder import RecorderOptions, ServerRecorder
 
-        options = RecorderOptions(enabled=self.settings.record, nodelay=self.settings.nodelay)
+        options = RecorderOptions(
+            enabled=self.settings.record,
+            nodelay=self.settings.nodelay,
+            sparing_activity=self.settings.sparing_activity,
+        )
         return ServerRecorder(self.serverapp, options=options)
 
     # what handlers need beside the managers ----------------------------------------

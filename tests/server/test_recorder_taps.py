@@ -253,6 +253,16 @@ def test_sharing_spares_repeated_notes_but_no_status(monkeypatch: pytest.MonkeyP
     assert source.take(4) == []
 
 
+def test_sharing_spares_nothing_when_told_so() -> None:
+    noted: list[bytes] = []
+    name = "MappingKernelManager.start_watching_activity.<locals>.record_activity"
+    stream = Stream(notes_activity(noted, name))
+    SharedSource(stream, sparing=False).open(lambda: None)
+    for _ in range(3):
+        stream._recv_callback(message("stream", {}))
+    assert len(noted) == 3
+
+
 def test_sharing_hands_everything_to_a_callback_it_does_not_know() -> None:
     noted: list[bytes] = []
     stream = Stream(notes_activity(noted, "somebody_elses"))
