@@ -10,7 +10,8 @@
     │   ├── NotebookNotFound
     │   ├── RunNotFound
     │   ├── KernelNotFound
-    │   └── TemplateNotFound
+    │   ├── TemplateNotFound
+    │   └── SessionNotFound
     ├── Conflict                409  true, but not now
     │   ├── NotebookExists
     │   ├── FileExists
@@ -22,6 +23,11 @@
     ├── ExportUnavailable       501  a converter this machine lacks
     ├── ExportFailed            422  a converter gave up on this notebook
     ├── ServerUnreachable       502  no notebook server answered
+    ├── LaunchRefused           403  a session may not be started
+    │   └── LimitReached        429       now, that is: too many run already
+    ├── SessionFailed           502  a session could not be started or stopped
+    ├── EngineUnavailable       503  the Docker engine cannot be used
+    ├── HubUnreachable          502  no hub answered
     └── StoreError              503  the database
         ├── StoreBusy
         ├── StoreFull           507
@@ -110,6 +116,10 @@ class TemplateNotFound(NotFound):
     code = "template_not_found"
 
 
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+
+
 class Conflict(BlackRoadError):
     """The request is well formed but contradicts what is there now."""
 
@@ -172,6 +182,63 @@ class ServerUnreachable(BlackRoadError):
     """No notebook server answered at the address given or found."""
 
     code = "server_unreachable"
+    status = 502
+    exit_code = 7
+
+
+class LaunchRefused(BlackRoadError):
+    """This person may not start this session.
+
+    Attributes:
+        reason: a short word for programs and metrics, such as "not_permitted",
+            "switched_off", "profile_not_yours", "limit_per_hub".
+    """
+
+    code = "launch_refused"
+    status = 403
+    exit_code = 9
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class LimitReached(LaunchRefused):
+    """As many sessions run as are allowed, on the hub, of the profile or of the user."""
+
+    code = "limit_reached"
+    status = 429
+
+
+class SessionFailed(BlackRoadError):
+    """A session did not start or stop as it should have.
+
+    Attributes:
+        reason: a short word for programs and metrics, such as "image_missing",
+            "no_capacity", "engine_gone", "too_slow", "out_of_memory".
+    """
+
+    code = "session_failed"
+    status = 502
+    exit_code = 10
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class EngineUnavailable(BlackRoadError):
+    """The Docker engine does not answer, or not to this user."""
+
+    code = "engine_unavailable"
+    status = 503
+    exit_code = 11
+
+
+class HubUnreachable(BlackRoadError):
+    """No hub answered at the address given or found."""
+
+    code = "hub_unreachable"
     status = 502
     exit_code = 7
 

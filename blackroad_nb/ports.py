@@ -17,6 +17,7 @@ from blackroad_nb.core.history import HistoryQuery, Page
 from blackroad_nb.core.kernel import KernelInfo, RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
+from blackroad_nb.core.server import ServerRecord
 from blackroad_nb.core.usage import UsageQuery, UsageTotal
 
 Clock = Callable[[], datetime]
@@ -304,3 +305,30 @@ class TemplateSource(Protocol):
     async def read(self, name: str) -> Document:
         """Raises TemplateNotFound, or InvalidNotebook when the template is broken."""
         ...
+
+
+class ServerLog(Protocol):
+    """Sessions, those that run and those that ended. Every method may raise `StoreError`.
+
+    Synchronous, because a hub writes a row a launch; one process writes, others read.
+    """
+
+    def put(self, record: ServerRecord) -> None:
+        """Insert or replace."""
+        ...
+
+    def get(self, server_id: str) -> ServerRecord:
+        """Raises SessionNotFound."""
+        ...
+
+    def last(self, user: str, server_name: str) -> ServerRecord | None:
+        """The newest session of this server, whatever became of it."""
+        ...
+
+    def list(
+        self, user: str | None = None, ended: bool | None = None, limit: int = 50
+    ) -> tuple[ServerRecord, ...]:
+        """Newest first."""
+        ...
+
+    def close(self) -> None: ...
