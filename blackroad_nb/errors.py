@@ -270,3 +270,13 @@ class StoreCorrupt(StoreError):
 
 class StoreTooNew(StoreError):
     code = "store_too_new"
+
+
+def error_class(code: str | None) -> type[BlackRoadError]:
+    """Return the error that carries this code; the root of the tree for an unknown one."""
+    kinds = [BlackRoadError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind
+        kinds.extend(kind.__subclasses__())
+    return BlackRoadError

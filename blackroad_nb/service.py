@@ -27,6 +27,7 @@ from blackroad_nb.core.history import DEFAULT_LIMIT, HistoryQuery
 from blackroad_nb.core.kernel import KernelInfo
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run, RunRequest
+from blackroad_nb.errors import error_class
 from blackroad_nb.local import LocalParts, os_user
 from blackroad_nb.ports import Exported, ExportFormat
 
@@ -178,7 +179,7 @@ class JupyterService:
             NotebookNotFound: no such notebook, or its file is gone.
             InvalidInput: no such cell, or the parameters cannot be passed.
             RunActive: the notebook is running already.
-            KernelFailed: the kernel is unknown or did not start.
+            KernelNotFound, KernelStartFailed: the run got no kernel.
         """
         request = RunRequest(
             notebook_id=id,
@@ -195,11 +196,15 @@ class JupyterService:
         async def work(parts: LocalParts) -> Run:
             started = await parts.running.start(request)
             try:
-                return await parts.running.wait(started.id)
+                ended = await parts.running.wait(started.id)
             except asyncio.CancelledError:
                 await parts.running.cancel(started.id)
                 await parts.running.wait(started.id)
                 raise
+            async for event in parts.running.watch(started.id):
+                if event.kind == "run_finished" and event.data["code"] is not None:
+                    raise error_class(event.data["code"])(ended.message or "The run failed.")
+            return ended
 
         return self._call(work)
 

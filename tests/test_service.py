@@ -82,6 +82,15 @@ def test_a_failing_cell_raises_nothing(service: JupyterService, tmp_path: Path) 
     assert run.cells[0].error.startswith("ZeroDivisionError: division by zero")
 
 
+def test_a_run_that_gets_no_kernel_raises(service: JupyterService, tmp_path: Path) -> None:
+    notebook = service.notebook_create("Demo", tmp_path / "demo.ipynb", kernel="nosuch")
+    fill(tmp_path / "demo.ipynb", "1")
+    with pytest.raises(KernelNotFound, match="no kernel named 'nosuch'"):
+        service.notebook_execute(notebook.id)
+    with pytest.raises(NotebookNotFound):
+        service.notebook_execute("nobody")
+
+
 def test_refusals_are_the_errors_of_the_core(service: JupyterService, tmp_path: Path) -> None:
     with pytest.raises(NotebookNotFound):
         service.notebook_load("nobody")

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from blackroad_nb import errors
-from blackroad_nb.errors import BlackRoadError, ServerUnreachable
+from blackroad_nb.errors import BlackRoadError, ServerUnreachable, error_class
 
 _ANSWER_SECONDS = 60.0  # a start answers at once, but a busy server may take a while
 _SILENCE_SECONDS = 90.0  # without even a keep-alive the stream is taken for dead
@@ -233,7 +232,7 @@ def _refusal(status: int, answer: bytes) -> BlackRoadError:
         return ServerUnreachable(_stranger(status))
     if code == _FORBIDDEN:
         return ServerUnreachable(f"The server refused this (--token gives its token): {message}")
-    return _error_class(code)(message)
+    return error_class(code)(message)
 
 
 def _stranger(status: int) -> str:
@@ -245,10 +244,3 @@ def _stranger(status: int) -> str:
             "`jupyter server extension enable blackroad_nb` switches it on."
         )
     return f"The server answered {status} and did not say why; see its log."
-
-
-def _error_class(code: str) -> type[BlackRoadError]:
-    for kind in vars(errors).values():
-        if isinstance(kind, type) and issubclass(kind, BlackRoadError) and kind.code == code:
-            return kind
-    return BlackRoadError

@@ -35,7 +35,7 @@ def execute_here(
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
         record, received = asyncio.run(_run(arguments, wanted, report, early))
-    return tell(record, arguments.json, received)
+    return tell(record, arguments.json, received, report.code)
 
 
 async def _run(

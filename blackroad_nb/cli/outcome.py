@@ -8,9 +8,7 @@ from typing import Any
 
 from blackroad_nb.cli.failures import Failed
 from blackroad_nb.cli.printing import print_json
-from blackroad_nb.errors import KernelFailed
-
-FAILED = 1
+from blackroad_nb.errors import KernelFailed, error_class
 
 
 def signal_exit(received: int) -> int:
@@ -18,12 +16,15 @@ def signal_exit(received: int) -> int:
     return 128 + received
 
 
-def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> int:
+def tell(
+    run: Mapping[str, Any], as_json: bool, received: int | None = None, code: str | None = None
+) -> int:
     """Print the run if JSON was asked for; return 0 if all went well.
 
     Args:
         run: the run's record, as `run_record` makes it.
         received: the signal that cancelled it, if one did.
+        code: of the error that ended it, when no cell is to blame.
 
     Raises:
         Failed: the run did not succeed.
@@ -38,8 +39,9 @@ def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> 
         )
     if status == "success":
         return 0
-    code = KernelFailed.exit_code if status == "killed" else FAILED
-    raise Failed(_reason(run), code)
+    if status == "killed":
+        raise Failed(_reason(run), KernelFailed.exit_code)
+    raise Failed(_reason(run), error_class(code).exit_code)
 
 
 def _reason(run: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ class RunPass:
             self._results[step.index] = CellResult(step.index, cell_id, Status.PENDING)
         self._cancelled = asyncio.Event()
         self._notes = list(work.plan.notes)
+        self._failure: str | None = None  # code of the error that ended it, if no cell did
         self._running: int | None = None
         self._stored = 0.0
 
@@ -83,6 +84,7 @@ class RunPass:
         except BlackRoadError as error:
             self._notes.insert(0, error.message)
             status = RunStatus.CANCELLED if self._cancelled.is_set() else RunStatus.ERROR
+            self._failure = error.code if status is RunStatus.ERROR else None
         except asyncio.CancelledError:
             status = RunStatus.CANCELLED
         except Exception as error:
@@ -230,7 +232,7 @@ class RunPass:
         await self._store(final=True)
         await ending
         run = self.snapshot()
-        self.log.end(run)
+        self.log.end(run, self._failure)
         return run
 
     async def _let_go(self, kernel: RunningKernel | None, keep: bool) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from blackroad_nb.errors import KernelNotFound
 from tests.cli.conftest import CommandLine, WriteNotebook
 
 TOOK = re.compile(r"\(\d+ms\)")
@@ -159,7 +160,7 @@ def test_an_unknown_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> N
     path = Path(write_notebook("odd", "1"))
     path.write_text(path.read_text().replace('"python3"', '"nosuch"'))
     done = cli("execute", str(path))
-    assert done.code != 0
+    assert done.code == KernelNotFound.exit_code
     assert "nosuch" in done.complaint
 
 

@@ -441,6 +441,7 @@ def test_a_kernel_that_does_not_exist(tmp_path: Path) -> None:
         assert bench.path.read_bytes() == before
         events = await bench.events(run.id)
         assert events[-1].kind == "run_finished"
+        assert events[-1].data["code"] == "kernel_not_found"
 
     play(tmp_path, scenario, kernels=FakeKernelRunner(names=()))
 
