@@ -5,11 +5,14 @@ A request passes through these states; every transition lives in this file.
     Requested -> QUEUED --Busy--> BUSY --Input--> RUNNING --Idle--> recorded
                    |               |                 |
                    |               |                 +--KernelEnded, Stopped--> killed
+                   |               |                 +--Idle, error--> DOUBTFUL --> recorded
                    |               +--Idle: aborted, or nothing at all when silent
                    +--KernelEnded, Stopped--> aborted
 
 `Requested` comes from a websocket and may be missing (a direct client); the others
-come from the kernel's IOPub channel, where each of them may be lost.
+come from the kernel's IOPub channel, where each of them may be lost. An error there
+does not say that the cell failed; the kernel's answer to the client does, where it
+can be heard.
 Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html
 """
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +29,7 @@ from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.witness import (
     EXECUTE,
     SHUTDOWN,
+    Answer,
     Busy,
     Ending,
     Event,
@@ -41,6 +46,7 @@ SOURCE_LIMIT = 1024 * 1024  # characters of a source that are kept
 ERROR_LIMIT = 32 * 1024  # characters of an error that are kept
 OPEN_LIMIT = 1000  # requests of one kernel that may be busy at once
 QUEUE_LIMIT = 10_000  # requests of one kernel that may wait
+ANSWER_SECONDS = 1.0  # how long a request that seems to have failed waits for its answer
 REMEMBERED = 4096  # request names of one kernel in which a repeat is noticed
 # The kernel's own time stamps are finer than the moment we read them. They are
 # believed while they agree this well with our monotonic clock.
@@ -92,19 +98,38 @@ class _Open:
     announced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubtful:
+    """A request that is over, but whose answer was not heard yet."""
+
+    opened: _Open
+    ended: Moment
+    sent: datetime | None
+
+
 class ExecutionTracker:
     """Follows the requests of one kernel.
 
     `path` is the kernel's notebook right now; whoever feeds the tracker keeps it
     current. `ends_lost` counts executions whose idle message never came.
+
+    Args:
+        place: what all executions have in common.
+        answer_of: returns what the kernel answered to the request of that msg_id, or
+            None as long as that was not heard; asked only when an error was published.
+            Without it, each published error is taken for a failure.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(
+        self, place: Place, answer_of: Callable[[str], Answer | None] | None = None
+    ) -> None:
         self.path: str | None = None
         self.ends_lost = 0
         self._place = place
+        self._answer_of = answer_of
         self._queued: OrderedDict[str, list[tuple[Requested, Moment]]] = OrderedDict()
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._doubtful: list[_Doubtful] = []
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._claimed: set[str] = set()
         self._echoes = False  # whether this kernel repeats sources at all
@@ -112,8 +137,8 @@ class ExecutionTracker:
 
     @property
     def open_count(self) -> int:
-        """How many requests are running or waiting."""
-        return len(self._open) + len(self._queued)
+        """How many requests are running or waiting, be it for their answer."""
+        return len(self._open) + len(self._queued) + len(self._doubtful)
 
     def claim(self, msg_id: str) -> None:
         """Leave this request to whoever sent it: it yields nothing here."""
@@ -134,7 +159,11 @@ class ExecutionTracker:
         return self._ended(event, now)
 
     def overdue(self, now: Moment, after_seconds: float) -> tuple[Execution, ...]:
-        """Return what has run longer than that, as pending; each one only once."""
+        """Return what has run longer than that, as pending; each one only once.
+
+        What waited for its answer is returned too, when the wait is over.
+        """
+        settled = self._settle_doubtful(now) if self._doubtful else ()
         late = [
             opened
             for opened in self._open.values()
@@ -145,7 +174,8 @@ class ExecutionTracker:
         ]
         for opened in late:
             opened.announced = True
-        return tuple(self._execution(opened, Status.PENDING, now) for opened in late)
+        pending = (self._execution(opened, Status.PENDING, now) for opened in late)
+        return (*settled, *pending)
 
     # events ----------------------------------------------------------------------
 
@@ -190,10 +220,12 @@ class ExecutionTracker:
         if opened is None:
             self._claimed.discard(event.msg_id)
             return ()
+        if opened.error is not None:
+            return self._weigh(_Doubtful(opened, now, event.sent))
         return self._finish(opened, now, event.sent)
 
     def _ended(self, event: KernelEnded, now: Moment) -> tuple[Execution, ...]:
-        finished = []
+        finished = list(self._settle_doubtful(now, wait=False))
         cause = f" {event.cause}" if event.cause else ""
         for opened in self._open.values():
             if opened.source is None and not self._recover_source(opened):
@@ -250,8 +282,37 @@ class ExecutionTracker:
         for opened in over:
             del self._open[opened.msg_id]
             self.ends_lost += 1
-            finished.extend(self._finish(opened, now, None))
+            if opened.error is not None:
+                finished.extend(self._weigh(_Doubtful(opened, now, None)))
+            else:
+                finished.extend(self._finish(opened, now, None))
         return tuple(finished)
+
+    def _weigh(self, doubtful: _Doubtful, wait: bool = True) -> tuple[Execution, ...]:
+        """Ask the answer whether a request that published an error failed."""
+        opened = doubtful.opened
+        # One msg_id for several requests: whose answer it is cannot be told.
+        alone = opened.request is not None and self._seen.get(opened.msg_id) == 1
+        if self._answer_of is not None and alone and not opened.killed:
+            answer = self._answer_of(opened.msg_id)
+            if answer is None and wait:
+                self._doubtful.append(doubtful)
+                return ()
+            if answer is not None and answer.status == "ok":
+                opened.error = None
+                if opened.source is None and not self._recover_source(opened):
+                    return ()
+        return self._finish(opened, doubtful.ended, doubtful.sent)
+
+    def _settle_doubtful(self, now: Moment, wait: bool = True) -> tuple[Execution, ...]:
+        waiting, self._doubtful = self._doubtful, []
+        return tuple(
+            execution
+            for doubtful in waiting
+            for execution in self._weigh(
+                doubtful, wait and now.monotonic - doubtful.ended.monotonic < ANSWER_SECONDS
+            )
+        )
 
     def _finish(self, opened: _Open, now: Moment, sent: datetime | None) -> tuple[Execution, ...]:
         status = Status.SUCCESS if opened.error is None else Status.ERROR

@@ -66,6 +66,17 @@ class Idle(NamedTuple):
     sent: datetime | None = None
 
 
+class Answer(NamedTuple):
+    """What the kernel replied to the client: `status` is ok, error or aborted.
+
+    Only the reply tells how a request ended: a cell may publish an error, with `%tb`
+    for one, and still end well.
+    """
+
+    status: str
+    error: str | None = None
+
+
 class Ending(StrEnum):
     """Why a kernel's requests come to an end."""
 

@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +21,18 @@ from typing import Any
 from tornado.ioloop import PeriodicCallback
 
 from blackroad_nb.core.tracking import ExecutionTracker, Place
-from blackroad_nb.core.witness import Ending, Event, KernelEnded, Moment, Requested, storable
+from blackroad_nb.core.witness import (
+    Answer,
+    Ending,
+    Event,
+    KernelEnded,
+    Moment,
+    Requested,
+    storable,
+)
 from blackroad_nb.managers.recording import RecordWriter
-from blackroad_nb.server.iopub_source import activity_stream, quicken, source_of
+from blackroad_nb.server.answers import Answers, buffered_for
+from blackroad_nb.server.iopub_source import Frames, activity_stream, quicken, source_of
 from blackroad_nb.server.iopub_tap import IopubTap, MessageReader
 from blackroad_nb.server.names import Names
 from blackroad_nb.server.session_paths import SessionPaths
@@ -63,6 +72,7 @@ class _Watched:
     kernel: Any
     tracker: ExecutionTracker
     tap: IopubTap
+    answers: Answers
 
 
 class ServerRecorder:
@@ -175,6 +185,12 @@ class ServerRecorder:
             self._watch(kernel_id)
         self._watched[kernel_id].tracker.feed(request, _now())  # never ends anything
 
+    def on_answer(self, kernel_id: str, frames: Frames) -> None:
+        """A kernel answered a websocket; must not raise."""
+        watched = self._watched.get(kernel_id)
+        if watched is not None:
+            watched.answers.keep(frames)
+
     def on_fault(self, where: str, error: Exception) -> None:
         """Count a fault; say the first of a kind, then at most one a minute."""
         self._faults[where] += 1
@@ -224,12 +240,26 @@ class ServerRecorder:
             return
         kernel = self._app.kernel_manager.get_kernel(kernel_id)
         user, source = self._names.owner
-        tracker = ExecutionTracker(Place(kernel_id, self._server, user, source))
+        answers = Answers(buffered_for(self._app.kernel_manager, kernel_id))
+        tracker = ExecutionTracker(
+            Place(kernel_id, self._server, user, source), self._asking(answers)
+        )
         for msg_id in self._claims.pop(kernel_id, []):
             tracker.claim(msg_id)
-        self._watched[kernel_id] = _Watched(kernel, tracker, self._tap(kernel_id, kernel))
+        tap = self._tap(kernel_id, kernel)
+        self._watched[kernel_id] = _Watched(kernel, tracker, tap, answers)
         for event, ending in (("restart", self._on_died), ("dead", self._on_dead)):
             kernel.add_restart_callback(_bound(ending, kernel_id), event)
+
+    def _asking(self, answers: Answers) -> Callable[[str], Answer | None]:
+        def ask(msg_id: str) -> Answer | None:
+            try:
+                return answers.of(msg_id)
+            except Exception as error:  # the row must not be lost for it
+                self.on_fault("answers", error)
+                return None
+
+        return ask
 
     def _tap(self, kernel_id: str, kernel: Any) -> IopubTap:
         return IopubTap(

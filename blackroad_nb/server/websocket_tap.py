@@ -12,6 +12,8 @@ import struct
 from typing import Any, Protocol
 
 from blackroad_nb.core.witness import EXECUTE, Requested, storable
+from blackroad_nb.server.answers import share
+from blackroad_nb.server.iopub_source import Frames
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class RequestWatcher(Protocol):
 
     def on_request(self, kernel_id: str, request: Requested) -> None: ...
 
+    def on_answer(self, kernel_id: str, frames: Frames) -> None: ...
+
     def on_fault(self, where: str, error: Exception) -> None: ...
 
 
@@ -55,6 +59,23 @@ class WatchedConnection:
 
     _watcher: RequestWatcher
     _who: Who | None = None
+
+    def connect(self) -> Any:
+        connected = super().connect()  # type: ignore[misc]
+        # Runs after the original has put its own callbacks on the streams.
+        if hasattr(connected, "add_done_callback"):
+            connected.add_done_callback(lambda _: self._hear_answers())
+        return connected
+
+    def _hear_answers(self) -> None:
+        """Answers pass one stream of four, once a cell: only there it costs anything."""
+        watcher, kernel_id = self._watcher, self.kernel_id  # type: ignore[attr-defined]
+        try:
+            stream = getattr(self, "channels", {}).get("shell")
+            if stream is not None:
+                share(stream, lambda frames: watcher.on_answer(kernel_id, frames))
+        except Exception as error:  # the connection works; only the record suffers
+            watcher.on_fault("websocket", error)
 
     def handle_incoming_message(self, incoming_msg: Any) -> Any:
         answer = super().handle_incoming_message(incoming_msg)  # type: ignore[misc]

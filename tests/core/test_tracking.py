@@ -11,6 +11,7 @@ import pytest
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.tracking import (
+    ANSWER_SECONDS,
     ERROR_LIMIT,
     OPEN_LIMIT,
     QUEUE_LIMIT,
@@ -20,6 +21,7 @@ from blackroad_nb.core.tracking import (
     Place,
 )
 from blackroad_nb.core.witness import (
+    Answer,
     Busy,
     Ending,
     Event,
@@ -379,6 +381,56 @@ def test_a_lost_end_is_counted() -> None:
     for event in (Busy("a"), Input("a", "1"), Busy("b")):
         tracker.feed(event, at(0))
     assert tracker.ends_lost == 1
+
+
+OK, FAILED = Answer("ok"), Answer("error")
+SHOWN = (asked("a"), Busy("a"), Input("a", "%tb"), Failed("a", "E"), Idle("a"))
+
+
+def heard(answer: Answer | None, *events: Event) -> tuple[ExecutionTracker, list[Execution]]:
+    tracker = ExecutionTracker(Place("k"), lambda _: answer)
+    return tracker, [row for event in events for row in tracker.feed(event, at(0))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "events", "expected"),
+    [
+        (OK, SHOWN, (S, "%tb", None)),
+        (FAILED, SHOWN, (E, "%tb", "E")),
+        (OK, SHOWN[1:], (E, "%tb", "E")),  # not through a websocket: no answer to be heard
+        (OK, (*SHOWN[:2], *SHOWN[3:]), (S, "x = 1", None)),
+        (OK, (*SHOWN[:3], Failed("a", "E", closing=True), Idle("a")), None),
+        (OK, (*SHOWN[:4], Busy("b")), (S, "%tb", None)),
+        (None, (*SHOWN, KernelEnded(Ending.DIED)), (E, "%tb", "E")),
+    ],
+)
+def test_the_answer_tells_whether_an_error_was_a_failure(
+    answer: Answer | None, events: tuple[Event, ...], expected: tuple[Any, ...] | None
+) -> None:
+    (row,) = heard(answer, *events)[1]
+    if expected is None:
+        assert row.status is K
+    else:
+        assert (row.status, row.source, row.error) == expected
+
+
+@pytest.mark.parametrize(("late", "status"), [(OK, S), (FAILED, E), (None, E)])
+def test_a_late_answer_is_waited_for(late: Answer | None, status: Status) -> None:
+    answers: list[Answer | None] = [None]
+    tracker = ExecutionTracker(Place("k"), lambda _: answers[-1])
+    assert [row for event in SHOWN for row in tracker.feed(event, at(0))] == []
+    assert tracker.open_count == 1
+    assert tracker.overdue(at(ANSWER_SECONDS / 2), 60) == ()
+    answers.append(late)
+    (row,) = tracker.overdue(at(ANSWER_SECONDS), 60)
+    assert (row.status, row.duration_ms) == (status, 0)
+    assert tracker.open_count == 0
+
+
+def test_a_shared_msg_id_is_never_believed() -> None:
+    cell = (asked("a"), Busy("a"), Input("a", "1"), Idle("a"))
+    rows = heard(OK, *cell, *SHOWN)[1]
+    assert [row.status for row in rows] == [S, E]
 
 
 def test_a_huge_source_keeps_its_beginning_and_says_so() -> None:

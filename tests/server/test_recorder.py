@@ -162,6 +162,67 @@ async def test_error_says_what_and_where_without_colours(desk: Desk) -> None:
     assert "\x1b" not in row.error
 
 
+FAIL = "1/0"
+SHOW = "%tb"
+CAUGHT = "try:\n    1/0\nexcept Exception:\n    get_ipython().showtraceback()\n'goes on'"
+
+
+@pytest.mark.parametrize("code", [SHOW, CAUGHT])
+async def test_a_cell_that_shows_an_error_and_ends_well_is_a_success(desk: Desk, code: str) -> None:
+    await desk.run(FAIL)
+    msg_id = await desk.tab.run(code)
+    assert desk.tab.said(msg_id, "error")
+    row = await desk.recorded(msg_id)
+    assert (row.status, row.error) == (Status.SUCCESS, None)
+    assert (await desk.run(FAIL)).status is Status.ERROR
+
+
+async def test_a_closed_tab_does_not_turn_a_success_into_an_error(desk: Desk) -> None:
+    msg_id = desk.tab.send(f"import time; time.sleep(1)\n{CAUGHT}")
+    await desk.tab.running(msg_id)
+    await desk.tab.close()
+    row = await desk.recorded(msg_id)
+    assert (row.status, row.error) == (Status.SUCCESS, None)
+
+
+async def test_many_cells_in_a_row_are_told_apart(desk: Desk) -> None:
+    codes = [SHOW, FAIL, CAUGHT] * 5
+    sent = [desk.tab.send(code, stop_on_error=False) for code in [FAIL, *codes]]
+    rows = [await desk.recorded(msg_id) for msg_id in sent[1:]]
+    assert [row.status for row in rows] == [Status.SUCCESS, Status.ERROR, Status.SUCCESS] * 5
+
+
+async def test_an_error_whose_answer_nobody_hears_stays_an_error(
+    desk: Desk, jp_serverapp: Any
+) -> None:
+    client = direct_client(jp_serverapp, desk.kernel_id)
+    try:
+        failed = await desk.recorded(client.execute(FAIL))
+        shown = await desk.recorded(client.execute(SHOW))
+    finally:
+        client.stop_channels()
+    assert failed.status is Status.ERROR
+    assert shown.status is Status.ERROR  # the answer goes to that client alone
+
+
+async def test_one_msg_id_for_every_request_never_hides_an_error(desk: Desk, kept: Kept) -> None:
+    for number, code in enumerate(["1", FAIL, "2", FAIL]):
+        await desk.tab.run(code, msg_id="always-the-same")
+        await until(lambda: len(kept.rows) == number + 1, "one more row")  # noqa: B023
+    assert sorted(row.status for row in kept.rows.values()) == ["error", "error"] + ["success"] * 2
+
+
+async def test_answers_that_cannot_be_read_cost_no_row(
+    desk: Desk, recorder: ServerRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: Any) -> Any:
+        raise ValueError("no answer looks like that")
+
+    monkeypatch.setattr("blackroad_nb.server.answers._read_all", unreadable)
+    assert (await desk.run(FAIL)).status is Status.ERROR
+    assert recorder.health()["faults"]["answers"] >= 1
+
+
 async def test_cells_queued_behind_an_error_are_aborted(desk: Desk) -> None:
     first = desk.tab.send("import time; time.sleep(0.3); 1/0")
     second = desk.tab.send("print('never')", cell_id="second")
