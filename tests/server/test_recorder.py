@@ -348,6 +348,41 @@ async def test_a_direct_client_is_recorded_too(desk: Desk, jp_serverapp: Any) ->
     assert failed.status is Status.ERROR
 
 
+async def published(client: AsyncKernelClient, msg_id: str) -> list[dict[str, Any]]:
+    """All that IOPub says about a request, without what differs each time."""
+    said = []
+    while not said or said[-1]["content"] != {"execution_state": "idle"}:
+        message = await client.get_iopub_msg(timeout=30)
+        if message["parent_header"].get("msg_id") == msg_id:
+            parts = {part: message[part] for part in ("metadata", "content", "parent_header")}
+            parts["parent_header"] = sorted(message["parent_header"])
+            said.append({"type": message["msg_type"], **parts})
+    return said
+
+
+async def test_a_direct_clients_aborted_cell_looks_like_a_silent_request(
+    desk: Desk, jp_serverapp: Any, kept: Kept
+) -> None:
+    """When this fails, kernels have begun to tell them apart: record the aborted one."""
+    client = direct_client(jp_serverapp, desk.kernel_id)
+    try:
+        failing = client.execute("import time; time.sleep(0.5); 1/0")
+        behind = client.execute("'never'")
+        aborted = await published(client, behind)
+        reply = await client.get_shell_msg(timeout=30)
+        while reply["parent_header"]["msg_id"] != behind:
+            reply = await client.get_shell_msg(timeout=30)
+        assert reply["content"]["status"] == "aborted"
+        silent = await published(client, client.execute("x = 1", silent=True))
+        await desk.recorded(client.execute("'after'"))
+    finally:
+        client.stop_channels()
+    assert [part["type"] for part in aborted] == ["status", "status"]
+    assert aborted == silent
+    assert kept.find(desk.kernel_id, failing) is not None
+    assert len(kept.rows) == 2
+
+
 async def test_a_claimed_request_is_left_alone(
     desk: Desk, recorder: ServerRecorder, jp_serverapp: Any, kept: Kept
 ) -> None:
