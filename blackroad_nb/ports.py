@@ -154,6 +154,13 @@ class NotebookFiles(Protocol):
         """
         ...
 
+    async def check_place(self, path: Path) -> None:
+        """Refuse a place where `write_new` could not write, before work is done for it.
+
+        Raises InvalidInput.
+        """
+        ...
+
     async def delete(self, path: Path) -> None:
         """Remove the file; one that is gone already is no error."""
         ...

@@ -41,6 +41,7 @@ _SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | _FOLDER  # a folder may be closed
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+_EFFECTIVE = os.access in os.supports_effective_ids
 _STEM = 40  # characters of the name that a temporary file shows
 
 
@@ -83,6 +84,9 @@ class DiskNotebookFiles:
 
     async def write_new(self, path: Path, content: bytes) -> None:
         await asyncio.to_thread(_write_new, path, content)
+
+    async def check_place(self, path: Path) -> None:
+        await asyncio.to_thread(_check_place, path)
 
     async def delete(self, path: Path) -> None:
         await asyncio.to_thread(_delete, path)
@@ -179,6 +183,17 @@ def _write_new(path: Path, content: bytes) -> None:
     except FileNotFoundError:
         raise _no_folder(path.parent) from None
     _create(path, content)
+
+
+def _check_place(path: Path) -> None:
+    folder = path.parent if os.path.lexists(path.parent) else path.parent.parent
+    try:
+        with _told(path, "written"), _folder(folder) as opened:
+            # As the user that writes, not the one that started us.
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=opened, effective_ids=_EFFECTIVE):
+                raise InvalidInput(f"{str(path)!r} cannot be written: its folder is read-only.")
+    except FileNotFoundError:
+        raise _no_folder(path.parent if folder != path.parent else path) from None
 
 
 def _delete(path: Path) -> None:

@@ -364,5 +364,8 @@ class MemoryNotebookFiles:
             )
         self.files[path] = content
 
+    async def check_place(self, path: Path) -> None:
+        """A dictionary takes every path."""
+
     async def delete(self, path: Path) -> None:
         self.files.pop(path, None)

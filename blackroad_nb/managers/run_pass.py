@@ -227,6 +227,8 @@ class RunPass:
         ending = asyncio.create_task(self._let_go(kernel, keep))
         await asyncio.gather(self.artefact.save(durable=True), self._history.flush())
         self._note_faults()
+        if self.artefact.fault is not None and status is RunStatus.SUCCESS:
+            status = RunStatus.ERROR  # what was asked for is not there
         self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
         self._run = replace(self._run, status=status, finished_at=self._around.clock())
         await self._store(final=True)

@@ -87,6 +87,7 @@ class Preparation:
         try:
             there = await self._files.read(path)
         except NotebookNotFound:
+            await self._files.check_place(path)
             return Target(path, None, beside)
         except InvalidNotebook:
             there = None

@@ -671,6 +671,21 @@ def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_a_cell_runs(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')")
+        for place in ("no/such/out.ipynb", "a.ipynb/out.ipynb"):
+            request = RunRequest(notebook_id, output=str(tmp_path / place))
+            with pytest.raises(InvalidInput, match=r"folder does not exist|real file"):
+                await bench.running.start(request)
+        assert bench.kernels.started == []
+        run = await bench.run(notebook_id, output=str(tmp_path / "new" / "out.ipynb"))
+        assert run.status is RunStatus.SUCCESS
+        assert bench.texts(tmp_path / "new" / "out.ipynb") == ["a\n"]
+
+    play(tmp_path, scenario)
+
+
 def test_a_read_only_folder_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')")
@@ -680,7 +695,8 @@ def test_a_read_only_folder_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
 
         bench.files.write = refuse  # type: ignore[method-assign]
         run = await bench.run(notebook_id)
-        assert run.status is RunStatus.SUCCESS
+        assert run.status is RunStatus.ERROR  # its cells ran, but the notebook is not there
+        assert statuses(run) == [OK]
         assert "No space left" in (run.message or "")
         assert run.cells[0].outputs[0]["text"] == "a\n"
 
