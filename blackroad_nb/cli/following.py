@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping
 from typing import Any
 
 from blackroad_nb.cli.arguments import add_examples, add_notebook, add_server, whole_number
 from blackroad_nb.cli.printing import print_json, write
+from blackroad_nb.cli.signals import INTERRUPT, TERMINATE, Interrupted, raising
 
 _SERVER_HELP = "the notebook server; without URL, the one that is running"
 _DEFAULT_LIMIT = 50
@@ -124,7 +122,7 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
     from blackroad_nb.cli.progress import ProgressBar, RunReport
 
     received = None
-    with ProgressBar() as bar, _terminate_like_interrupt():
+    with ProgressBar() as bar, raising((INTERRUPT, TERMINATE)):
         report = RunReport(bar, silent=as_json)
         last = 0
         while True:
@@ -139,31 +137,3 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
                 received = interruption.number
                 client.cancel_run(run_id)
     return tell(client.get_run(run_id), as_json, received, report.code)
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came.
-
-    Args:
-        number: which of them.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-@contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)

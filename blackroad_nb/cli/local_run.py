@@ -20,6 +20,7 @@ from blackroad_nb.adapters.lean_imports import (
 from blackroad_nb.cli.outcome import tell
 from blackroad_nb.cli.parts import is_path, keep_log_quiet, notebook_id
 from blackroad_nb.cli.progress import ProgressBar, RunReport
+from blackroad_nb.cli.signals import INTERRUPT, endings
 from blackroad_nb.core.run import RunRequest
 from blackroad_nb.errors import NotebookNotFound
 from blackroad_nb.local import LocalParts, local_parts, os_user
@@ -73,7 +74,7 @@ async def _whole(parts: LocalParts, run_id: str, data: Mapping[str, Any]) -> Map
 
 
 class Stop:
-    """The first SIGINT or SIGTERM cancels the run; the second ends this process.
+    """The first signal to end cancels the run; the second ends this process.
 
     Attributes:
         received: the signal that cancelled the run, if one did.
@@ -87,15 +88,17 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the two signals for the length of a `with`."""
+        """Take the signals for the length of a `with`."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        before = {number: signal.getsignal(number) for number in (INTERRUPT, *endings())}
+        for number in before:
             loop.add_signal_handler(number, self._take, number)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)
 
     def _take(self, number: int) -> None:
         if self._cancelling is not None:

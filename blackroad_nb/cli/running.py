@@ -98,8 +98,17 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--resume and --cell exclude each other.")
     wanted = _wanted(arguments)
     if arguments.server is None:
-        from blackroad_nb.cli.early_kernel import begin
+        return _execute_here(arguments, wanted)
+    from blackroad_nb.cli.following import execute_there
 
+    return execute_there(arguments, wanted)
+
+
+def _execute_here(arguments: argparse.Namespace, wanted: dict[str, Any]) -> int:
+    from blackroad_nb.cli.early_kernel import begin
+    from blackroad_nb.cli.signals import endings, raising
+
+    with raising(endings()):
         early = begin(arguments.notebook)  # it boots while the rest is imported
         try:
             from blackroad_nb.cli.local_run import execute_here
@@ -108,9 +117,6 @@ def execute(arguments: argparse.Namespace) -> int:
         finally:
             if early is not None:
                 early.discard()
-    from blackroad_nb.cli.following import execute_there
-
-    return execute_there(arguments, wanted)
 
 
 def _wanted(arguments: argparse.Namespace) -> dict[str, Any]:

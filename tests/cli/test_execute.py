@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 import termios
 import time
 from collections.abc import Callable
@@ -184,7 +185,7 @@ def test_long_output_is_shown_whole(cli: CommandLine, write_notebook: WriteNoteb
     assert done.out.count("  line ") == 5000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_and_keeps_what_was_done(
     cli: CommandLine, write_notebook: WriteNotebook, number: signal.Signals
 ) -> None:
@@ -200,6 +201,34 @@ def test_a_signal_cancels_and_keeps_what_was_done(
     assert outputs_of(path)[2] == ""
     (run,) = cli("executions", "list").json
     assert run["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.1, 0.3])
+def test_a_signal_while_the_kernel_boots_leaves_nothing_behind(
+    cli: CommandLine, write_notebook: WriteNotebook, number: signal.Signals, delay_seconds: float
+) -> None:
+    path = write_notebook("slow", SLEEP)
+    # A short path: a kernel is started early only where its sockets' names fit.
+    with tempfile.TemporaryDirectory() as runtime:
+        own = CommandLine(cli.folder, {"JUPYTER_RUNTIME_DIR": runtime})
+        process = own.popen("execute", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_for(lambda: any(Path(runtime).glob("kernel-*.json")))
+        time.sleep(delay_seconds)  # the phases of the start are not told from outside
+        process.send_signal(number)
+        _, complaint = process.communicate(timeout=SECONDS)
+        assert process.returncode == 128 + number
+        assert complaint.count("\n") == 1, complaint
+        assert os.listdir(runtime) == []
+
+
+def test_nohup_is_respected(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("slow", "open('sleeping', 'w').close()\nimport time\ntime.sleep(1)")
+    ignoring = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    process = cli.popen("execute", path, stdout=subprocess.DEVNULL, preexec_fn=ignoring)
+    wait_for((cli.folder / "sleeping").exists)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=SECONDS) == 0
 
 
 def test_a_second_interrupt_ends_at_once(cli: CommandLine, write_notebook: WriteNotebook) -> None:
