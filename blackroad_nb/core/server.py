@@ -53,6 +53,7 @@ TRANSITIONS: Mapping[ServerState, Mapping[ServerEvent, ServerState]] = {
         _E.LOST: _S.ERROR,
     },
     _S.STOPPING: {
+        _E.READY: _S.RUNNING,  # the hub was killed before it had stopped it
         _E.STOP: _S.STOPPING,
         _E.ENDED: _S.STOPPED,
         _E.FAILED: _S.STOPPED,  # it was asked to stop before it was up
@@ -62,6 +63,21 @@ TRANSITIONS: Mapping[ServerState, Mapping[ServerEvent, ServerState]] = {
     _S.STOPPED: {},
     _S.ERROR: {},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What is known of a session's main process that is no more.
+
+    Attributes:
+        exit_code: None where it is not known.
+        reason: a short word for programs, such as "out_of_memory" or "exited".
+        message: one sentence for people, with what to do.
+    """
+
+    exit_code: int | None
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
