@@ -82,7 +82,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     path = released(1, tmp_path / "n.db")
     schema = schema_of(path)
     broken = "CREATE TABLE half (x);\nINSERT INTO nowhere VALUES (1);\n"
-    monkeypatch.setattr(opening, "migrations", lambda: (*migrations(), broken))
+    monkeypatch.setattr(opening, "migrations", lambda schema: (*migrations(schema), broken))
     with pytest.raises(StoreError, match="nowhere"):
         asyncio.run(SqliteStore.open(path))
     assert schema_of(path) == schema

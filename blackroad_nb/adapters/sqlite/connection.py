@@ -14,12 +14,15 @@ BUSY_SECONDS = 30.0
 Identity = tuple[int, int]
 
 
-def connect(path: Path, mode: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def connect(
+    path: Path, mode: str, busy_seconds: float = BUSY_SECONDS, any_thread: bool = False
+) -> sqlite3.Connection:
     """Open `path` in autocommit, transactions being begun by hand.
 
     Args:
         mode: `rwc` may create the file, `rw` may not, `ro` only reads.
         busy_seconds: how long a statement waits for other processes.
+        any_thread: the caller sees to it that one thread at a time uses it.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))
@@ -27,7 +30,11 @@ def connect(path: Path, mode: str, busy_seconds: float = BUSY_SECONDS) -> sqlite
             f"SQLite {sqlite3.sqlite_version} is too old; install Python with {needed} or later."
         )
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=busy_seconds
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=busy_seconds,
+        check_same_thread=not any_thread,
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")

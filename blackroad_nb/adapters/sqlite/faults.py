@@ -32,13 +32,15 @@ def primary_code(error: sqlite3.Error) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+def store_error(
+    error: sqlite3.Error | OSError, path: Path, elsewhere: str = ELSEWHERE
+) -> StoreError:
     """Return the error of ours that fits one of SQLite's or of the file system's."""
     place = f"The database {str(path)!r}"
     if isinstance(error, OSError):
-        return _file_error(error, path)
+        return _file_error(error, path, elsewhere)
     if path.is_dir():
-        return StoreError(f"{place} is a folder; {ELSEWHERE}.")
+        return StoreError(f"{place} is a folder; {elsewhere}.")
     code = primary_code(error)
     if code in _BUSY:
         return StoreBusy(f"{place} is held by another process; try again in a moment.")
@@ -47,33 +49,33 @@ def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
             f"{place} cannot grow: the disk is full. Free some space; nothing stored was lost."
         )
     if code in _READ_ONLY:
-        return StoreReadOnly(f"{place} cannot be written; change its permissions or {ELSEWHERE}.")
+        return StoreReadOnly(f"{place} cannot be written; change its permissions or {elsewhere}.")
     if code in _CORRUPT:
         return StoreCorrupt(
             f"{place} is damaged or not a database ({error}); nothing was changed. Restore a"
             " backup, or move the file away and a new one is made."
         )
     if code == sqlite3.SQLITE_CANTOPEN:
-        return _cannot_open(path)
+        return _cannot_open(path, elsewhere)
     return StoreError(f"{place} cannot be used: {error}.")
 
 
-def _file_error(error: OSError, path: Path) -> StoreError:
+def _file_error(error: OSError, path: Path, elsewhere: str) -> StoreError:
     place = f"The database {str(path)!r}"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return StoreReadOnly(f"{place} cannot be written: {error.strerror}; {ELSEWHERE}.")
+        return StoreReadOnly(f"{place} cannot be written: {error.strerror}; {elsewhere}.")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"{place} cannot be made: {error.strerror}. Free some space.")
-    return StoreError(f"{place} cannot be used: {error.strerror}; {ELSEWHERE}.")
+    return StoreError(f"{place} cannot be used: {error.strerror}; {elsewhere}.")
 
 
-def _cannot_open(path: Path) -> StoreError:
+def _cannot_open(path: Path, elsewhere: str) -> StoreError:
     place = f"The database {str(path)!r}"
     if _disk_is_full(path):
         return StoreFull(f"{place} cannot be opened: the disk is full. Free some space.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        return StoreReadOnly(f"{place} cannot be written; change its permissions or {ELSEWHERE}.")
-    return StoreError(f"{place} cannot be opened; {ELSEWHERE}.")
+        return StoreReadOnly(f"{place} cannot be written; change its permissions or {elsewhere}.")
+    return StoreError(f"{place} cannot be opened; {elsewhere}.")
 
 
 def _disk_is_full(path: Path) -> bool:
@@ -85,11 +87,11 @@ def _disk_is_full(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
+def told_plainly(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
     """Turn what SQLite raises inside the block into errors of ours."""
     try:
         yield
     except (sqlite3.DataError, OverflowError, UnicodeEncodeError) as error:
         raise InvalidInput(f"A value does not fit into the database: {error}.") from None
     except (sqlite3.Error, OSError) as error:
-        raise store_error(error, path) from error
+        raise store_error(error, path, elsewhere) from error

@@ -9,6 +9,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from blackroad_nb.adapters.sqlite.faults import ELSEWHERE, primary_code, told_pl
 from blackroad_nb.errors import StoreCorrupt, StoreError, StoreTooNew
 
 APPLICATION_ID = 0x42524E42  # "BRNB" in the file's header
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _MOUNTS = Path("/proc/self/mountinfo")
 # Where shared memory between hosts cannot work, so neither can WAL.
 # Source: https://www.sqlite.org/wal.html section 2, point 2.
@@ -26,13 +26,32 @@ _OCTAL = re.compile(r"\\([0-7]{3})")  # how mountinfo writes a space
 _RETRY_SECONDS = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One kind of database file of ours.
+
+    Attributes:
+        application_id: stands in the file's header and tells our kinds apart.
+        folder: where its migrations lie, beside this module.
+        elsewhere: how a person chooses another file, as the end of a sentence.
+    """
+
+    application_id: int
+    folder: str
+    elsewhere: str
+
+
+NOTEBOOKS = Schema(APPLICATION_ID, "migrations", ELSEWHERE)
+
+
 @cache
-def migrations() -> tuple[str, ...]:
+def migrations(schema: Schema = NOTEBOOKS) -> tuple[str, ...]:
     """Return the migrations in order; the first one makes schema 1."""
-    return tuple(path.read_text("utf-8") for path in sorted(_MIGRATIONS.glob("[0-9]*.sql")))
+    folder = Path(__file__).parent / schema.folder
+    return tuple(path.read_text("utf-8") for path in sorted(folder.glob("[0-9]*.sql")))
 
 
-def prepare(path: Path, busy_seconds: float = BUSY_SECONDS) -> str:
+def prepare(path: Path, busy_seconds: float = BUSY_SECONDS, schema: Schema = NOTEBOOKS) -> str:
     """Make the file what this version needs, and return its journal mode.
 
     Raises:
@@ -41,35 +60,36 @@ def prepare(path: Path, busy_seconds: float = BUSY_SECONDS) -> str:
         StoreReadOnly: it needs writing and cannot be written.
         StoreFull, StoreBusy, StoreError: as the words say.
     """
-    with told_plainly(path):
+    with told_plainly(path, schema.elsewhere):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = connect(path, "rwc", busy_seconds)
         try:
-            check(connection, path)
+            check(connection, path, schema)
             mode = _set_journal(connection, path, busy_seconds)
-            migrate(connection, path)
+            migrate(connection, path, schema)
         finally:
             connection.close()
     return mode
 
 
-def check(connection: sqlite3.Connection, path: Path) -> int:
+def check(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOOKS) -> int:
     """Return the file's schema version; refuse what is not ours or not whole."""
-    version = recognise(connection, path)
+    version = recognise(connection, path, schema)
     _check_length(connection, path)
     return version
 
 
-def recognise(connection: sqlite3.Connection, path: Path) -> int:
+def recognise(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOOKS) -> int:
     """Return the schema version, 0 for a new file; refuse what is not ours or too new."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if application != APPLICATION_ID and (application or version or _has_tables(connection)):
-        raise StoreError(f"{str(path)!r} is another program's database; {ELSEWHERE}.")
-    if version > len(migrations()):
+    ours = application == schema.application_id
+    if not ours and (application or version or _has_tables(connection)):
+        raise StoreError(f"{str(path)!r} is another program's database; {schema.elsewhere}.")
+    if version > len(migrations(schema)):
         raise StoreTooNew(
             f"The database {str(path)!r} has schema {version}, this version knows up to"
-            f" {len(migrations())}; upgrade blackroad-nb, or {ELSEWHERE}."
+            f" {len(migrations(schema))}; upgrade blackroad-nb, or {schema.elsewhere}."
         )
     return int(version)
 
@@ -128,18 +148,18 @@ def on_network(folder: Path, mountinfo: str) -> bool:
     return bool(_NETWORK.fullmatch(kind))
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOOKS) -> None:
     """Apply what is missing; each migration and its number commit together."""
-    if recognise(connection, path) == len(migrations()):
+    if recognise(connection, path, schema) == len(migrations(schema)):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        done = recognise(connection, path)  # somebody else may have been faster
-        for number, script in enumerate(migrations()[done:], done + 1):
+        done = recognise(connection, path, schema)  # somebody else may have been faster
+        for number, script in enumerate(migrations(schema)[done:], done + 1):
             for statement in split_statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {schema.application_id}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
