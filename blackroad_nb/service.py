@@ -25,9 +25,10 @@ from blackroad_nb.background import Background
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import DEFAULT_LIMIT, HistoryQuery
 from blackroad_nb.core.kernel import KernelInfo
+from blackroad_nb.core.kinds import check_mapping, check_text
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run, RunRequest
-from blackroad_nb.errors import error_class
+from blackroad_nb.errors import InvalidInput, error_class
 from blackroad_nb.local import LocalParts, os_user
 from blackroad_nb.ports import Exported, ExportFormat
 
@@ -94,7 +95,7 @@ class JupyterService:
             FileExists: there is a file already; see `notebook_adopt`.
             NotebookExists: the path is registered already.
         """
-        place = os.fspath(path)
+        place = _place(path)
         return self._call(
             lambda parts: parts.notebooks.create(name, place, kernel, metadata=metadata)
         )
@@ -110,13 +111,17 @@ class JupyterService:
             InvalidNotebook: the file is not a notebook.
             NotebookExists: it is registered already.
         """
-        place = os.fspath(path)
+        place = _place(path)
         return self._call(
-            lambda parts: parts.notebooks.create(name or name_for(place), place, adopt=True)
+            lambda parts: parts.notebooks.create(
+                name_for(place) if name is None else name, place, adopt=True
+            )
         )
 
     def notebook_load(self, id: str) -> LoadedNotebook:
         """Return a notebook with its file's content. Raises NotebookNotFound."""
+
+        _check_id(id)
 
         async def work(parts: LocalParts) -> LoadedNotebook:
             row, content = await parts.notebooks.load(id)
@@ -146,6 +151,7 @@ class JupyterService:
         Raises:
             NotebookNotFound: no such notebook.
         """
+        _check_id(id)
         return self._call(lambda parts: parts.notebooks.delete(id, delete_file))
 
     # runs ----------------------------------------------------------------------
@@ -181,15 +187,18 @@ class JupyterService:
             RunActive: the notebook is running already.
             KernelNotFound, KernelStartFailed: the run got no kernel.
         """
+        _check_id(id)
         request = RunRequest(
             notebook_id=id,
             cell=cell,
             with_predecessors=with_predecessors,
             timeout_seconds=timeout,
-            parameters=dict(parameters or {}),
+            parameters=dict(
+                check_mapping({} if parameters is None else parameters, "The parameters")
+            ),
             resume=resume,
             continue_on_error=continue_on_error,
-            output=None if output is None else os.path.abspath(os.path.expanduser(output)),
+            output=None if output is None else os.path.abspath(os.path.expanduser(_place(output))),
             user=os_user(),
         )
 
@@ -220,6 +229,7 @@ class JupyterService:
             InvalidInput: there is no such format.
             ExportUnavailable: the format needs something this machine lacks.
         """
+        _check_id(id)
         return self._call(lambda parts: parts.exports.export(id, format, trusted))
 
     def notebook_export_file(
@@ -239,7 +249,8 @@ class JupyterService:
         Raises:
             FileExists: there is a file and `overwrite` is false.
         """
-        place = None if output is None else os.fspath(output)
+        _check_id(id)
+        place = None if output is None else _place(output)
         return self._call(
             lambda parts: parts.exports.export_file(id, format, place, overwrite, trusted)
         )
@@ -279,6 +290,8 @@ class JupyterService:
             NotebookNotFound: no such notebook.
             InvalidInput: a filter is not acceptable.
         """
+        if id is not None:
+            _check_id(id)
         wanted = None if status is None else _status(status)
         query = HistoryQuery(
             notebook_id=id, user=user, status=wanted, since=since, until=until,
@@ -339,9 +352,16 @@ class JupyterService:
         return self._background.call(work)
 
 
-def _status(text: Status | str) -> Status:
-    from blackroad_nb.errors import InvalidInput
+def _check_id(id: str) -> None:
+    check_text(id, "The notebook's id")
 
+
+def _place(path: StrPath) -> str:
+    """Return a path as text. Raises InvalidInput."""
+    return check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, "The path")
+
+
+def _status(text: Status | str) -> Status:
     try:
         return Status(text)
     except ValueError:

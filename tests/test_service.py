@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,53 @@ def test_refusals_are_the_errors_of_the_core(service: JupyterService, tmp_path: 
     with pytest.raises(FileExists):
         service.notebook_create("There", tmp_path / "there.ipynb")
     assert (tmp_path / "there.ipynb").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x", ["x"], True])
+def test_wrong_types_are_refused_in_a_sentence(
+    service: JupyterService, tmp_path: Path, wrong: Any
+) -> None:
+    notebook = service.notebook_create("Demo", tmp_path / "demo.ipynb")
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    calls: list[Callable[[], object]] = [
+        lambda: service.notebook_create(wrong, tmp_path / "x.ipynb"),
+        lambda: service.notebook_create("x", wrong),
+        lambda: service.notebook_adopt(wrong),
+        lambda: service.notebook_load(wrong),
+        lambda: service.notebook_delete(wrong),
+        lambda: service.notebook_execute(wrong),
+        lambda: service.notebook_export(wrong),
+        lambda: service.notebook_export_file(wrong),
+        lambda: service.execution_history(limit=[wrong]),  # type: ignore[arg-type]
+        lambda: service.register_kernel(wrong, "python", "X", argv),
+        lambda: service.register_kernel("x", wrong, "X", argv),
+        lambda: service.register_kernel("x", "python", wrong, argv),
+        lambda: service.register_kernel("x", "python", "X", ["a", wrong]),
+        lambda: service.register_kernel("x", "python", "X", "{connection_file}"),
+        lambda: service.register_kernel("x", "python", "X", argv, timeout=[wrong]),  # type: ignore[arg-type]
+        lambda: service.unregister_kernel(wrong),
+    ]
+    if wrong is not None:
+        calls += [
+            lambda: service.notebook_create("x", tmp_path / "x.ipynb", metadata=wrong),
+            lambda: service.notebook_create("x", tmp_path / "x.ipynb", kernel=wrong),
+            lambda: service.notebook_adopt(tmp_path / "demo.ipynb", wrong),
+            lambda: service.notebook_execute(notebook.id, parameters=wrong),
+            lambda: service.notebook_execute(notebook.id, output=wrong),
+            lambda: service.execution_history(wrong),
+            lambda: service.execution_history(text=wrong),
+            lambda: service.execution_history(user=wrong),
+            lambda: service.execution_history(since=wrong),
+            lambda: service.execution_history(cursor=[wrong]),  # type: ignore[arg-type]
+            lambda: service.notebook_list([wrong]),  # type: ignore[arg-type]
+            lambda: service.register_kernel("x", "python", "X", argv, env=wrong),
+        ]
+    for number, call in enumerate(calls):
+        with pytest.raises(InvalidInput) as caught:
+            call()
+        assert str(caught.value).endswith("."), number
+    assert [row.id for row in service.notebook_list()] == [notebook.id]
+    assert not (tmp_path / "x.ipynb").exists()
 
 
 def test_kernels(service: JupyterService) -> None:

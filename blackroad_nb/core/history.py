@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from blackroad_nb.core.execution import Status
+from blackroad_nb.core.kinds import check_text, check_whole
 from blackroad_nb.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
@@ -87,7 +88,7 @@ def check_limit(limit: int) -> int:
     Raises:
         InvalidInput: the limit is not between 1 and 1000.
     """
-    if not 1 <= limit <= MOST:
+    if not 1 <= check_whole(limit, "The limit") <= MOST:
         raise InvalidInput(f"The limit must be from 1 to {MOST}, not {limit}.")
     return limit
 
@@ -99,11 +100,16 @@ def check_query(query: HistoryQuery) -> HistoryQuery:
         InvalidInput: limit, cursor, times or text are not acceptable.
     """
     check_limit(query.limit)
-    if query.cursor is not None and not 0 <= query.cursor < 2**63:
+    for name in ("notebook_id", "run_id", "user", "text"):
+        if getattr(query, name) is not None:
+            check_text(getattr(query, name), f"The filter `{name}`")
+    if query.cursor is not None and not 0 <= check_whole(query.cursor, "The cursor") < 2**63:
         raise InvalidInput(f"The cursor {query.cursor} is not one that a page gave.")
     for label, moment in (("since", query.since), ("until", query.until)):
-        if moment is not None and moment.tzinfo is None:
-            raise InvalidInput(f"The time `{label}` needs a zone, such as 2026-01-31T12:00:00Z.")
+        if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
+            raise InvalidInput(
+                f"The time `{label}` must be a datetime with a zone, such as 2026-01-31T12:00Z."
+            )
     if query.text is not None:
         search_terms(query.text)
     return query

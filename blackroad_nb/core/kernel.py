@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from blackroad_nb.core.kinds import check_mapping, check_text
 from blackroad_nb.errors import InvalidInput
 
 # jupyter_client.kernelspec accepts these names for a kernelspec folder.
@@ -59,7 +60,7 @@ class KernelInfo:
 
 def check_kernel_name(name: str) -> str:
     """Return a name that a kernelspec folder can have. Raises InvalidInput."""
-    if not NAME.fullmatch(name) or name.startswith("."):
+    if not NAME.fullmatch(check_text(name, "The kernel name")) or name.startswith("."):
         raise InvalidInput(
             f"The kernel name {name!r} may hold only letters, digits, '.', '_' and '-'."
         )
@@ -74,9 +75,10 @@ def check_kernel(name: str, language: str, display_name: str, argv: Sequence[str
     """
     check_kernel_name(name)
     for label, value in (("language", language), ("display name", display_name)):
-        if not value.strip() or not value.isprintable():
+        if not check_text(value, f"The {label}").strip() or not value.isprintable():
             raise InvalidInput(f"The {label} must be one visible line of text.")
-    if not argv or not all(isinstance(word, str) and word for word in argv):
+    listed = isinstance(argv, Sequence) and not isinstance(argv, str)
+    if not listed or not argv or not all(isinstance(word, str) and word for word in argv):
         raise InvalidInput("The argv must be a list of non-empty words.")
     if sum(map(len, argv)) > ARGV_LIMIT:
         raise InvalidInput(f"The argv is longer than {ARGV_LIMIT} characters; shorten it.")
@@ -92,7 +94,7 @@ def check_environment(env: Mapping[str, str]) -> None:
     Raises:
         InvalidInput: says which variable.
     """
-    for name, value in env.items():
+    for name, value in check_mapping(env, "The environment").items():
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
             raise InvalidInput(
                 f"{name!r} cannot name a variable; use letters, digits and '_', no digit first."

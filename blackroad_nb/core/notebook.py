@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from blackroad_nb.core.kinds import check_mapping, check_text
 from blackroad_nb.errors import InvalidInput
 
 DEFAULT_KERNEL = "python3"
@@ -35,7 +36,7 @@ def check_name(name: str) -> str:
     Raises:
         InvalidInput: the name is empty, too long or holds control characters.
     """
-    name = name.strip()
+    name = check_text(name, "The name").strip()
     if not name:
         raise InvalidInput("A notebook needs a name; give it at least one visible character.")
     if len(name) > NAME_LIMIT:
@@ -51,6 +52,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInput: a value, or its nesting, has no JSON form, or there is too much.
     """
+    check_mapping(metadata, "The metadata")
     try:
         size = len(json.dumps(dict(metadata), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:

@@ -21,6 +21,7 @@ from blackroad_nb.core.kernel import (
     joined,
     speaks,
 )
+from blackroad_nb.core.kinds import check_seconds, check_text
 from blackroad_nb.errors import (
     InvalidInput,
     KernelExists,
@@ -123,6 +124,7 @@ class KernelRegistry:
             KernelStartFailed: it did not start, answer, or run the cell in time.
         """
         _check_timeout(timeout_seconds)
+        check_text(name, "The kernel name")
         found = next((spec for spec in await self._specs.list() if spec.name == name.lower()), None)
         if found is None:
             raise KernelNotFound(f"There is no kernel named {name!r} here; see `kernels`.")
@@ -135,7 +137,7 @@ class KernelRegistry:
             KernelNotFound: there is no such kernel.
             Conflict: there is one, but it was not registered here.
         """
-        name = name.lower()
+        name = check_text(name, "The kernel name").lower()
         specs = {spec.name: spec for spec in await self._specs.list()}
         row = any(kernel.name == name for kernel in await self._store.list_kernels())
         if name in specs and (specs[name].registered or not row):
@@ -218,5 +220,5 @@ async def _stop(kernel: RunningKernel) -> None:
 
 
 def _check_timeout(seconds: float) -> None:
-    if not 0 < seconds <= TIMEOUT_LIMIT:
+    if not 0 < check_seconds(seconds, "The time-out") <= TIMEOUT_LIMIT:
         raise InvalidInput(f"The time-out must be above 0 and at most {TIMEOUT_LIMIT:g} seconds.")
