@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from queue import LifoQueue
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ from blackroad_nb.ports import Exported, ExportFormat
 
 Result = TypeVar("Result")
 
+# Their programs may be there and yet not work: a package of LaTeX lacks, a browser won't start.
+_TRIED = ("pdf", "webpdf")
+_BYTES = "application/octet-stream"
 _FIRST = ("ipynb", "html", "script")  # of the list; the others follow by name
 
 
@@ -38,6 +42,7 @@ class NbconvertExporter:
         self._workers = [Worker(limit_seconds) for _ in range(workers)]
         self._idle: LifoQueue[Worker] = LifoQueue()  # the warmest first
         self._foreign: dict[str, ExportFormat] = {}
+        self._proven: set[str] = set()
         self._probing = threading.Lock()
         for worker in self._workers:
             self._idle.put(worker)
@@ -94,8 +99,13 @@ class NbconvertExporter:
         with self._probing:
             for name in foreign_formats():
                 if name not in self._foreign:
-                    self._foreign[name] = _probed(worker, name)
+                    self._foreign[name] = _probed(worker, ExportFormat(name, "", _BYTES, True))
             foreign = dict(self._foreign)
+            for name in _TRIED:
+                if known[name].available and name not in self._proven:
+                    known[name] = _probed(worker, known[name])
+                    if known[name].available:  # what fails is tried again: it may be mended
+                        self._proven.add(name)
         rest = sorted({**known, **foreign}.items())
         first = [known[name] for name in _FIRST]
         return (*first, *(found for name, found in rest if name not in _FIRST))
@@ -114,10 +124,10 @@ def _exported(worker: Worker, request: dict[str, Any], content: bytes) -> Export
     )
 
 
-def _probed(worker: Worker, name: str) -> ExportFormat:
-    header, _ = worker.ask({"task": "probe", "format": name}, [])
+def _probed(worker: Worker, format: ExportFormat) -> ExportFormat:
+    header, _ = worker.ask({"task": "probe", "format": format.name}, [])
     reason = header["reason"]
-    return ExportFormat(name, "", "application/octet-stream", reason is None, reason)
+    return replace(format, available=reason is None, reason=reason)
 
 
 def _error(name: str, message: str) -> BlackRoadError:

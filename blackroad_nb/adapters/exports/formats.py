@@ -12,6 +12,9 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from blackroad_nb.adapters.exports.browser import REMEDY as BROWSER_REMEDY
+from blackroad_nb.adapters.exports.browser import installed_browser
+from blackroad_nb.adapters.exports.tex import REMEDY as LATEX_REMEDY
 from blackroad_nb.errors import ExportUnavailable, InvalidInput
 from blackroad_nb.ports import ExportFormat
 
@@ -81,22 +84,14 @@ def _latex() -> str | None:
     wanting = [program for program in ("xelatex", "pandoc") if not shutil.which(program)]
     if not wanting:
         return None
-    return (
-        f"No LaTeX here ({' and '.join(wanting)} not found); install them "
-        "(Debian: apt install pandoc texlive-xetex texlive-fonts-recommended "
-        "texlive-plain-generic)."
-    )
+    return f"No LaTeX here ({' and '.join(wanting)} not found); {LATEX_REMEDY}"
 
 
 def _browser() -> str | None:
     if find_spec("playwright") is None:
-        return (
-            "Playwright is not installed; run "
-            "`pip install playwright && playwright install chromium`."
-        )
-    if not any(any(folder.glob("chromium*-*")) for folder in _browser_folders()):
-        return "Playwright has no Chromium of its own; run `playwright install chromium`."
-    return None
+        return f"Playwright is not installed; run `pip install playwright`, then {BROWSER_REMEDY}"
+    own = any(any(folder.glob("chromium*-*")) for folder in _browser_folders())
+    return None if own or installed_browser() else f"There is no Chromium; {BROWSER_REMEDY}"
 
 
 def _browser_folders() -> tuple[Path, ...]:

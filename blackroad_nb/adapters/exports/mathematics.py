@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 
+from latex2mathml import commands, symbols_parser
 from latex2mathml.converter import convert
+
+from blackroad_nb.core.typesetting import is_formula
 
 _LONGEST = 20_000  # characters; a formula beyond this is no formula
 
@@ -25,6 +29,26 @@ def formula(tex: str, block: bool) -> str:
         return written
 
 
+def is_known_formula(tex: str) -> bool:
+    """Tell whether a formula holds only commands that do nothing but draw."""
+    return is_formula(tex, _known_commands())
+
+
+@cache
+def _known_commands() -> frozenset[str]:
+    names = set(_ALSO_KNOWN)
+    for value in vars(commands).values():
+        names.update([value] if isinstance(value, str) else _strings(value))
+    names.update(_strings(symbols_parser.parse_symbols()))
+    words = (name[1:] for name in names if name.startswith("\\"))
+    return frozenset(word for word in words if word.isascii() and word.isalpha())
+
+
+def _strings(value: object) -> list[str]:
+    listed = value if isinstance(value, (tuple, list, set, frozenset, dict)) else ()
+    return [each for each in listed if isinstance(each, str)]
+
+
 def latex_to_html(text: str) -> str:
     """Return what a `text/latex` output says: formulas drawn, everything else as it is."""
     source = text.strip()
@@ -36,6 +60,8 @@ def latex_to_html(text: str) -> str:
     return escape(text, quote=False)
 
 
+# What TeX and MathJax draw besides, and references within the document.
+_ALSO_KNOWN = ("\\label", "\\ref", "\\eqref", "\\intertext")
 _DELIMITERS = (
     ("$$", "$$", True),
     ("\\[", "\\]", True),

@@ -72,7 +72,12 @@ a.anchor-link, .jp-Collapser { display: none; }
 .jp-OutputArea-output pre { line-height: inherit; font-family: inherit; }
 .jp-RenderedText pre { color: var(--jp-content-font-color1); font-size: var(--jp-code-font-size); }
 @page { margin: 0.5in; }
-@media print { .jp-Cell-inputWrapper, .jp-Cell-outputWrapper { display: block; } }
+@media print {
+  .jp-Cell-inputWrapper, .jp-Cell-outputWrapper { display: block; }
+  .cm-editor.cm-s-jupyter .highlight pre, .jp-OutputArea-output pre {
+    white-space: pre-wrap; overflow-wrap: anywhere;
+  }
+}
 """
 # Slides without a script: each fills the window, and the page snaps from one to the next.
 _SLIDES_STYLE = """
@@ -84,6 +89,7 @@ main > section > section {
   border-bottom: 1px solid var(--jp-border-color2); break-after: page;
 }
 .jp-InputPrompt, .jp-OutputPrompt, aside.notes { display: none; }
+.cm-editor.cm-s-jupyter .highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
 

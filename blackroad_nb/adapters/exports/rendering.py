@@ -10,7 +10,6 @@ templates, preprocessors or options to them.
 from __future__ import annotations
 
 import binascii
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -45,12 +44,9 @@ _RENDERERS: Mapping[str, str] = {
     "script": "ScriptExporter",
     "python": "PythonExporter",
     "markdown": "MarkdownExporter",
-    "asciidoc": "ASCIIDocExporter",
-    "rst": "RSTExporter",
-    "latex": "LatexExporter",
-    "pdf": "PDFExporter",
-    "webpdf": "WebPDFExporter",
+    "webpdf": "HTMLExporter",
 }
+_THROUGH_PANDOC = frozenset({"asciidoc", "latex", "pdf", "rst"})
 
 # The others hold their images themselves, or need none.
 _WITH_FILES = frozenset({"markdown", "asciidoc", "rst", "latex"})
@@ -86,7 +82,16 @@ def convert(content: bytes, name: str, format: str, trusted: bool) -> Exported:
 
 
 def probe(name: str) -> str | None:
-    """Return why another package's exporter cannot be used, or None when it can."""
+    """Return why a format cannot be used although its programs are there, or None when it can."""
+    if name == "webpdf":
+        from blackroad_nb.adapters.exports.browser import cannot_start
+
+        return cannot_start()
+    if name == "pdf":
+        from blackroad_nb.adapters.exports.tex import REMEDY, lacking
+
+        lacked = lacking()
+        return f"This LaTeX lacks {lacked}; {REMEDY}" if lacked else None
     try:
         _foreign(name)
     except Exception as error:  # foreign code: any failure is its answer
@@ -98,7 +103,7 @@ def _converted(notebook: Any, name: str, format: str, trusted: bool) -> Exported
     if format in ("ipynb", "notebook"):
         text = nbformat.writes(notebook, version=4)
         return Exported(f"{text.rstrip()}\n".encode(), ".ipynb", NOTEBOOK_TYPE)
-    if format not in _RENDERERS and not trusted:
+    if format not in _RENDERERS and format not in _THROUGH_PANDOC and not trusted:
         raise InvalidInput(
             f"{format} comes from another package, which may keep scripts; "
             "export it as trusted if you trust the notebook."
@@ -112,7 +117,7 @@ def _converted(notebook: Any, name: str, format: str, trusted: bool) -> Exported
             return _safe_page(notebook, name, format)
     elif "language_info" in notebook.metadata:
         _check_language(notebook.metadata)
-    return _stock(notebook, name, format)
+    return _stock(notebook, name, format, trusted)
 
 
 def _check_language(metadata: Any) -> None:
@@ -168,7 +173,9 @@ def _safe_page(notebook: Any, name: str, format: str) -> Exported:
     page = _page(format == "slides").render(notebook, name)
     body = page.encode("utf-8", "replace")
     if format == "webpdf":
-        return Exported(_exporter("webpdf").run_playwright(page), ".pdf", "application/pdf")
+        from blackroad_nb.adapters.exports.browser import print_page
+
+        return Exported(print_page(page, scripts=False), ".pdf", "application/pdf")
     return Exported(body, ".slides.html" if format == "slides" else ".html", "text/html")
 
 
@@ -181,32 +188,64 @@ def _without_drawings(notebook: Any) -> None:
                 data["text/plain"] = "[An SVG drawing; LaTeX needs Inkscape to show it.]"
 
 
-def _stock(notebook: Any, name: str, format: str) -> Exported:
+def _stock(notebook: Any, name: str, format: str, trusted: bool) -> Exported:
     if format in ("script", "python"):
         for cell in notebook.cells:  # a script shows none, and they are copied three times
             if cell.cell_type == "code":
                 cell.outputs = []
-    if format in ("latex", "pdf") and shutil.which("inkscape") is None:
-        _without_drawings(notebook)
-    exporter = _exporter(format) if format in _RENDERERS else _foreign(format)
+    if format in ("markdown", "asciidoc", "rst"):
+        _without_colours(notebook)
+    if format in _THROUGH_PANDOC:
+        _ready_for_pandoc(notebook, format, trusted)
     resources = {
         "metadata": {"name": name, "path": ""},
         "unique_key": file_stem(name),
         "output_files_dir": resource_folder(name),
     }
+    exporter = _exporter_for(format, trusted)
     output, resources = exporter.from_notebook_node(notebook, resources)
-    body = output.encode("utf-8", "replace") if isinstance(output, str) else bytes(output)
-    files = resources.get("outputs") or {}
+    files = _checked_files(resources.get("outputs") or {})
+    if format == "pdf":
+        from blackroad_nb.adapters.exports.tex import typeset
+
+        return Exported(typeset(output, files), ".pdf", "application/pdf")
+    if format == "webpdf":
+        from blackroad_nb.adapters.exports.browser import print_page
+
+        return Exported(print_page(output, scripts=True), ".pdf", "application/pdf")
     return Exported(
-        body=body,
+        body=output.encode("utf-8", "replace") if isinstance(output, str) else bytes(output),
         extension=str(resources.get("output_extension") or ".txt"),
         mime_type=_mime_type(format, notebook, exporter),
-        resources={
-            check_resource(path): data if isinstance(data, bytes) else str(data).encode()
-            for path, data in files.items()
-            if format in _WITH_FILES
-        },
+        resources=files if format in _WITH_FILES else {},
     )
+
+
+def _without_colours(notebook: Any) -> None:
+    """Take a terminal's control sequences out of outputs: text files cannot show them."""
+    from nbconvert.filters import strip_ansi
+
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream":
+                output.text = strip_ansi(output.text)
+            elif "text/plain" in output.get("data", {}):
+                output.data["text/plain"] = strip_ansi(output.data["text/plain"])
+
+
+def _ready_for_pandoc(notebook: Any, format: str, trusted: bool) -> None:
+    from blackroad_nb.adapters.exports.documents import TEX_FORMATS, still_tex
+
+    if format in TEX_FORMATS and shutil.which("inkscape") is None:
+        _without_drawings(notebook)
+    still_tex(notebook, format, trusted)
+
+
+def _checked_files(files: Mapping[str, Any]) -> dict[str, bytes]:
+    return {
+        check_resource(path): data if isinstance(data, bytes) else str(data).encode()
+        for path, data in files.items()
+    }
 
 
 def _mime_type(format: str, notebook: Any, exporter: Any) -> str:
@@ -224,18 +263,27 @@ def _page(slides: bool) -> Any:
     return PageExporter(slides)
 
 
+def _exporter_for(format: str, trusted: bool) -> Any:
+    if format in _THROUGH_PANDOC:
+        return _document(format, trusted)
+    return _exporter(format) if format in _RENDERERS else _foreign(format)
+
+
+@cache
+def _document(format: str, trusted: bool) -> Any:
+    from blackroad_nb.adapters.exports.documents import document_exporter
+
+    return document_exporter(format, trusted)
+
+
 @cache
 def _exporter(format: str) -> Any:
     import nbconvert.exporters
 
     # We have validated the notebook; nbconvert would after each of eleven preprocessors.
     options: dict[str, Any] = {"extra_template_basedirs": [], "optimistic_validation": True}
-    if format == "pdf" and os.name == "posix":
-        # TeX reads and writes any file it is told to, unless it is told not to.
-        # Source: https://tug.org/texinfohtml/kpathsea.html#Safe-filenames
-        command = ["xelatex", "-no-shell-escape", "{filename}", "-quiet"]
-        paranoid = ["env", "openin_any=p", "openout_any=p"]
-        options["latex_command"] = [*paranoid, *command]
+    if format == "webpdf":
+        options["template_name"] = "webpdf"
     return getattr(nbconvert.exporters, _RENDERERS[format])(**options)
 
 

@@ -1,4 +1,4 @@
-"""The process that converts: `python -P -m blackroad_nb.adapters.exports.worker`.
+"""The process that converts: `python -P -m blackroad_nb.adapters.exports.worker FOLDER`.
 
 A conversion runs regular expressions over a stranger's text. In the server's process one
 of them could hold the interpreter for minutes, and every kernel's messages with it; here
@@ -12,6 +12,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import IO, Any
@@ -75,7 +76,7 @@ def _packed(exported: Exported) -> tuple[dict[str, Any], Parts]:
 
 
 def main() -> None:
-    """Answer requests on stdin until it ends."""
+    """Answer requests on stdin until it ends; then remove the folder for temporary files."""
     requests = sys.stdin.buffer
     # What converters print must not get between the messages.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -84,6 +85,7 @@ def main() -> None:
         try:
             request, parts = receive(requests)
         except EOFError:
+            shutil.rmtree(sys.argv[1], ignore_errors=True)  # whoever started us may be gone
             return
         # Whoever asked stops us in time, unless he was killed. The watchdog's thread needs no
         # interpreter lock, which a regular expression may hold; it ends this process.

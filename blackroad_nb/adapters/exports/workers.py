@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +18,9 @@ from typing import Any
 
 from blackroad_nb.adapters.exports.worker import Parts, receive, send
 from blackroad_nb.errors import ExportFailed
+
+_SWEEPS = 20
+_SWEEP_SECONDS = 0.05
 
 
 class Worker:
@@ -27,6 +33,7 @@ class Worker:
     def __init__(self, limit_seconds: float) -> None:
         self._limit_seconds = limit_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None  # what its converters leave lying about
         self._changing = threading.Lock()
         self._closed = False
         self._too_late = False
@@ -57,8 +64,9 @@ class Worker:
         """Kill the process, also in the middle of a request; the next request starts one."""
         with self._changing:
             process, self._process = self._process, None
-        if process is not None:
-            _kill(process)
+            folder, self._folder = self._folder, None
+        if process is not None and folder is not None:
+            _kill(process, folder)
 
     def close(self) -> None:
         """Stop for good."""
@@ -69,12 +77,13 @@ class Worker:
         with self._changing:
             if self._closed:
                 raise ExportFailed("The exporter was closed before this export began.")
-            if self._process is not None and self._process.poll() is not None:
-                _kill(self._process)
-                self._process = None
-            if self._process is None:
-                self._process = _start()
-                weakref.finalize(self, _kill, self._process)
+            if self._process is not None and self._folder is not None:
+                if self._process.poll() is None:
+                    return self._process
+                _kill(self._process, self._folder)
+            self._folder = Path(tempfile.mkdtemp(prefix="blackroad-export-"))
+            self._process = _start(self._folder)
+            weakref.finalize(self, _kill, self._process, self._folder)
             return self._process
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
@@ -99,14 +108,15 @@ class Worker:
         )
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         # -P: the working folder holds notebooks, and modules in it are not ours.
-        [sys.executable, "-P", "-m", "blackroad_nb.adapters.exports.worker"],
+        [sys.executable, "-P", "-m", "blackroad_nb.adapters.exports.worker", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parent,
+        env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))},
         start_new_session=True,
     )
 
@@ -121,10 +131,16 @@ def _signal(process: subprocess.Popen[bytes]) -> None:
                 process.kill()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], folder: Path) -> None:
     _signal(process)
     process.wait()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.close()
+    # A browser that dies with its driver may still be writing.
+    for _ in range(_SWEEPS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_SWEEP_SECONDS)
