@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -16,7 +18,7 @@ from blackroad_nb.adapters.fake_kernels import FakeKernelRunner
 from blackroad_nb.adapters.kernels import LocalKernelRunner, ServerKernelRunner
 from blackroad_nb.core.document import code_cell
 from blackroad_nb.core.execution import Status
-from blackroad_nb.errors import KernelNotFound
+from blackroad_nb.errors import KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import CellLimits, CellOutcome, KernelRunner, RunningKernel
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -226,6 +228,55 @@ def test_an_unknown_kernel(
                 await runner.start("no-such-kernel", tmp_path, "t")
         finally:
             await runner.close()
+
+    run(scenario())
+
+
+TAKES_A_PORT = """
+import json, pathlib, socket, sys
+tries = pathlib.Path({tries!r})
+tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+if len(tries.read_text()) <= {times}:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", json.load(open(sys.argv[2]))["shell_port"]))
+    taken.listen()
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "server"], indirect=True)
+@pytest.mark.parametrize(("times", "starts"), [(1, True), (3, False)])
+def test_a_kernel_whose_port_was_taken_starts_again(
+    run: Run,
+    make_runner: Callable[[], KernelRunner],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+    starts: bool,
+) -> None:
+    folder, tries = tmp_path / "jupyter" / "kernels" / "unlucky", tmp_path / "tries"
+    folder.mkdir(parents=True)
+    code = TAKES_A_PORT.format(tries=str(tries), times=times)
+    (tmp_path / "unlucky.py").write_text(code)
+    argv = [sys.executable, str(tmp_path / "unlucky.py"), "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Unlucky", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+
+    async def scenario() -> None:
+        runner = make_runner()
+        try:
+            if starts:
+                kernel = await runner.start("unlucky", tmp_path, "t")
+                assert await kernel.is_alive()
+                await kernel.close()
+            else:
+                with pytest.raises(KernelStartFailed, match="exited with code 1"):
+                    await runner.start("unlucky", tmp_path, "t")
+        finally:
+            await runner.close()
+        assert tries.read_text() == "x" * min(times + 1, 3)
 
     run(scenario())
 

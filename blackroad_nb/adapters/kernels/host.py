@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+START_TRIES = 3  # a kernel's ports are chosen first and bound later: others may come between
 POLL_SECONDS = 0.25  # where the operating system cannot tell us of an exit
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from jupyter_core.utils import ensure_dir_exists
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
 from blackroad_nb.adapters.kernels.early import EarlyKernel, private_sockets
-from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
+from blackroad_nb.adapters.kernels.host import START_TRIES, ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
 from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.core.kernel import NAME
@@ -76,9 +77,16 @@ class LocalKernelRunner:
                 host.adopt(early)
                 return await self._connect(host)
             early.discard()
-        host = LocalHost(self._manager(kernel), self._keep)
-        await host.launch(cwd, {**os.environ, **self._environment, "JPY_SESSION_NAME": title})
-        return await self._connect(host)
+        environment = {**os.environ, **self._environment, "JPY_SESSION_NAME": title}
+        for tries_left in reversed(range(START_TRIES)):
+            host = LocalHost(self._manager(kernel), self._keep)
+            await host.launch(cwd, environment)
+            try:
+                return await self._connect(host)
+            except KernelStartFailed:
+                if not (tries_left and host.lost_its_ports()):
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def attach(self, kernel_id: str) -> RunningKernel | None:
         host = self._kept.pop(kernel_id, None)
@@ -227,6 +235,10 @@ class LocalHost:
         reason = exit_reason(process.poll() if process else None, self._oom)
         words = self._stderr.text()
         return f"{reason} ({words})" if words and reason.startswith("exited") else reason
+
+    def lost_its_ports(self) -> bool:
+        """Tell whether it ended because somebody else had taken one of its ports."""
+        return self.died.is_set() and os.strerror(errno.EADDRINUSE) in self._stderr.text()
 
     async def alive(self) -> bool:
         return bool(await self.manager._async_is_alive())

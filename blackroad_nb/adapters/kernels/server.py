@@ -18,7 +18,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from tornado.web import HTTPError
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
-from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
+from blackroad_nb.adapters.kernels.host import START_TRIES, ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels, is_ipython, start_arguments
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
@@ -115,8 +115,26 @@ class ServerKernelRunner:
 
         With `refills`, its end is the time to make kernels ready for later.
         """
+        for tries_left in reversed(range(START_TRIES)):
+            host = ServerHost(self, await self._launch(kernel, cwd, title))
+            host.refills = refills
+            await host.show(title)
+            try:
+                session = await self._connect(host)
+            except KernelStartFailed as error:
+                if not (tries_left and host.may_have_lost_its_ports()):
+                    raise
+                log.warning("%s It is started again with other ports.", error.message)
+                continue
+            await host.until_watched(session.greet)
+            return session
+        raise AssertionError("the last try returns or raises")
+
+    async def _launch(self, kernel: str, cwd: Path, title: str) -> str:
         try:
-            kernel_id = await _awaited(
+            # Asked first: what `start_kernel` raises is in the server's log with a traceback.
+            await _awaited(self._manager.kernel_spec_manager.get_kernel_spec(kernel))
+            kernel_id: str = await _awaited(
                 self._manager.start_kernel(
                     kernel_name=kernel,
                     cwd=str(cwd),
@@ -132,12 +150,7 @@ class ServerKernelRunner:
             raise KernelStartFailed(
                 f"The server could not start the kernel {kernel!r}: {error}."
             ) from None
-        host = ServerHost(self, kernel_id)
-        host.refills = refills
-        await host.show(title)
-        session = await self._connect(host)
-        await host.until_watched(session.greet)
-        return session
+        return kernel_id
 
     async def _start_ready(self) -> KernelSession | None:
         name = self._manager.default_kernel_name
@@ -241,6 +254,14 @@ class ServerHost:
         if gone or self._current_process() is not self._process:
             return "was shut down or restarted from elsewhere, in JupyterLab for instance"
         return exit_reason(self._process.poll() if self._process else None, self._oom)
+
+    def may_have_lost_its_ports(self) -> bool:
+        """Tell whether it ended as one does whose port somebody else had taken.
+
+        What it said of that went to the server's log, where nobody reads it.
+        """
+        code = self._process.poll() if self._process else None
+        return self.died.is_set() and code == 1 and self.manager.transport == "tcp"
 
     async def alive(self) -> bool:
         if self._watch_is_over() or self.kernel_id not in self._kernels:
