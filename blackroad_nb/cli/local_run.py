@@ -21,6 +21,7 @@ from blackroad_nb.cli.outcome import tell
 from blackroad_nb.cli.parts import is_path, keep_log_quiet, notebook_id
 from blackroad_nb.cli.progress import ProgressBar, RunReport
 from blackroad_nb.cli.signals import INTERRUPT, endings
+from blackroad_nb.core.notebook import name_for
 from blackroad_nb.core.run import RunRequest
 from blackroad_nb.errors import NotebookNotFound
 from blackroad_nb.local import LocalParts, local_parts, os_user
@@ -116,5 +117,4 @@ async def _registered(parts: LocalParts, named: str) -> str:
     except NotebookNotFound:
         if not is_path(named):
             raise
-    stem = os.path.splitext(os.path.basename(named))[0]
-    return (await parts.notebooks.create(stem, named, adopt=True)).id
+    return (await parts.notebooks.create(name_for(named), named, adopt=True)).id

@@ -52,4 +52,5 @@ def _reason(run: Mapping[str, Any]) -> str:
     first, more = failed[0], len(failed) - 1
     error = (first.get("error") or first["status"]).strip().split("\n", 1)[0]
     others = f" ({more} more failed)" if more else ""
-    return f"cell {first['index']} [{first['status']}]: {error}{others} {notes}"
+    told = f"cell {first['index']} [{first['status']}]: {error}{others}"
+    return f"{told.rstrip('.')}. {notes}" if notes else told

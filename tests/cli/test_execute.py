@@ -157,6 +157,26 @@ def test_files_that_are_no_notebooks(cli: CommandLine, content: str, said: str) 
     assert said in refused.complaint
 
 
+def test_a_file_with_an_odd_name_is_registered_by_it(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("two\nlines \N{COLLISION SYMBOL}", "print('ran')")
+    assert cli("execute", path).code == 0
+    assert [row["name"] for row in cli("list").json] == ["two lines \N{COLLISION SYMBOL}"]
+    assert ".ipynb" in cli("execute", "/").complaint
+
+
+def test_the_one_line_says_the_error_and_then_what_is_to_be_known(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("demo", "a = 1", "1 / 0", tags={0: ["parameters"]})
+    done = cli("execute", path, "-p", "b", "2")
+    assert done.complaint == (
+        "cell 2 [error]: ZeroDivisionError: division by zero. "
+        "No default in the cell tagged `parameters`: b."
+    )
+
+
 def test_an_unknown_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> None:
     path = Path(write_notebook("odd", "1"))
     path.write_text(path.read_text().replace('"python3"', '"nosuch"'))
