@@ -150,9 +150,15 @@ class JupyterService:
 
         Raises:
             NotebookNotFound: no such notebook.
+            RunActive: a run of it goes on in this process.
         """
         _check_id(id)
-        return self._call(lambda parts: parts.notebooks.delete(id, delete_file))
+
+        async def work(parts: LocalParts) -> Notebook:
+            parts.running.check_idle(id)
+            return await parts.notebooks.delete(id, delete_file)
+
+        return self._call(work)
 
     # runs ----------------------------------------------------------------------
     def notebook_execute(

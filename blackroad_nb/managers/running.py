@@ -100,6 +100,16 @@ class RunManager:
         """How many runs go on now."""
         return len(self._active)
 
+    def check_idle(self, notebook_id: str) -> None:
+        """Refuse to take a notebook from under a run of this process.
+
+        Its history would go on without it. Raises RunActive.
+        """
+        for run, _ in self._active.values():
+            now = run.snapshot()
+            if now.notebook_id == notebook_id:
+                raise RunActive(f"The run {now.id} of this notebook goes on; wait or cancel it.")
+
     # use cases -------------------------------------------------------------------------
 
     async def start(self, request: RunRequest) -> Run:

@@ -143,6 +143,22 @@ async def test_a_run_is_cancelled_and_keeps_what_it_did(
     assert (again.status, again.json["status"]) == (202, "cancelled")
 
 
+async def test_a_notebook_that_runs_is_not_deleted(
+    api: Api, watcher: Watcher, jp_root_dir: Path
+) -> None:
+    write_notebook(jp_root_dir / "long.ipynb", "print('a')", "import time; time.sleep(60)")
+    run = await start(api, path="long.ipynb")
+    following = asyncio.ensure_future(watcher.follow(run["id"]))
+    await watcher.seen("cell_finished")
+    refused = await api("DELETE", f"notebooks/{run['notebook_id']}")
+    assert (refused.status, refused.json["code"]) == (409, "run_active")
+    assert run["id"] in refused.json["message"]
+    await api("POST", f"executions/{run['id']}/cancel", {})
+    await following
+    assert (await api("DELETE", f"notebooks/{run['notebook_id']}")).status == 200
+    assert (await api("GET", "history")).json["items"] == []
+
+
 async def test_a_watcher_who_leaves_frees_the_stream_and_not_the_run(
     api: Api, app: Any, watcher: Watcher, jp_fetch: Any, jp_root_dir: Path
 ) -> None:
