@@ -105,35 +105,33 @@ def _check_switch(policy: LaunchPolicy) -> Refusal | None:
         return None
     return Refusal(
         "switched_off",
-        "Starting sessions is switched off on this hub. Sessions that run keep running and can "
-        "be stopped; ask an administrator when it will be on again.",
+        "Starting sessions is switched off on this hub; those that run keep running and can "
+        "be stopped.",
     )
 
 
 def _check_permission(launcher: Launcher) -> Refusal | None:
     if launcher.requester is not None and not launcher.requester_may:
         return Refusal(
-            "not_permitted",
+            "token_not_permitted",
             f"Starting a session for {_name(launcher.user)} needs the permission "
             "MANAGE_NOTEBOOKS, which this request does not carry.",
         )
     if not launcher.may_launch and launcher.requester is not None:
         return Refusal(
-            "not_permitted",
-            f"{_name(launcher.user)} may not start sessions. Give that user the role "
-            "'researcher' first: add the user to the group 'researchers'.",
+            "user_not_permitted",
+            f"{_name(launcher.user)} does not hold the permission LAUNCH_NOTEBOOKS.",
         )
     if not launcher.may_launch:
         return Refusal(
             "not_permitted",
-            "You may not start sessions. Ask an administrator of this hub for the role "
-            "'researcher'.",
+            "Starting a session needs the permission LAUNCH_NOTEBOOKS, which you do not hold.",
         )
     if not launcher.requester_may:
         return Refusal(
-            "not_permitted",
-            "You may start sessions, but the token of this request may not. Use one that has "
-            "the scope custom:blackroad:launch.",
+            "token_not_permitted",
+            "You may start sessions, but the token of this request lacks the scope "
+            "custom:blackroad:launch.",
         )
     return None
 

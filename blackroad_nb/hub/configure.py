@@ -1,0 +1,163 @@
+"""One call that makes a JupyterHub ours: what an operator writes in jupyterhub_config.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blackroad_nb.errors import InvalidInput
+from blackroad_nb.hub.scopes import ADMINS, LAUNCH, RESEARCHERS, SCOPES, roles
+
+SWITCH = "FEATURE_NOTEBOOK_LAUNCHER"
+_OFF = ("0", "false", "off", "no")
+_ON = ("", "1", "true", "on", "yes")
+DEFAULT_IMAGE = "blackroad-notebook:latest"
+POLL_SECONDS = 30
+_KNOWN_SECONDS = 0.1
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def configure(
+    c: Any,
+    *,
+    state: str | Path,
+    profiles: str | Path | None = None,
+    docker: bool = True,
+    templates: Sequence[str | Path] = (),
+    workspaces: str | Path | None = None,
+    hub_id: str | None = None,
+    image: str | None = None,
+    network: str = "blackroad",
+) -> None:
+    """Set everything of ours on JupyterHub's configuration object.
+
+    What the operator sets after this call is hers to set, roles and spawner included.
+
+    Args:
+        c: what `get_config()` returns.
+        state: folder for the hub's database, its secret and the log of sessions.
+        profiles: the YAML file of profiles; None takes one profile with the defaults.
+        docker: sessions are containers; False makes them processes, which isolates nothing.
+        templates: folders with notebook templates; none takes those that came along.
+        workspaces: folder with one folder for each user's work; None puts it in `state`.
+        hub_id: tells this hub's containers from those of another on the same engine.
+        image: of profiles that name none; None takes `NOTEBOOK_IMAGE`, and failing that
+            "blackroad-notebook:latest".
+        network: the Docker network that sessions are on.
+
+    Raises:
+        InvalidInput: `FEATURE_NOTEBOOK_LAUNCHER` or the file of profiles cannot be used.
+    """
+    folder = Path(state).absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    enabled = launcher_switch(os.environ.get(SWITCH, ""))
+    _check_profiles(profiles)
+    _set_hub(c, folder, enabled)
+    _set_spawner(c, docker, network)
+    mixin = c.PolicyMixin
+    mixin.state_folder = str(folder)
+    mixin.profiles_file = str(Path(profiles).absolute()) if profiles else ""
+    mixin.workspaces = str(Path(workspaces or folder / "workspaces").absolute())
+    mixin.templates = [str(Path(each).absolute()) for each in templates or _own_templates()]
+    mixin.hub_id = hub_id or "default"
+    mixin.default_image = image or os.environ.get("NOTEBOOK_IMAGE") or DEFAULT_IMAGE
+    mixin.launcher_enabled = enabled
+    _settle_later(folder)
+
+
+def launcher_switch(value: str) -> bool:
+    """Read `FEATURE_NOTEBOOK_LAUNCHER`.
+
+    Raises:
+        InvalidInput: it is neither on nor off; a typing error must not switch anything.
+    """
+    word = value.strip().lower()
+    if word in _OFF:
+        return False
+    if word in _ON:
+        return True
+    raise InvalidInput(f"{SWITCH} is {value[:40]!r}; set it to on or off.")
+
+
+def _set_hub(c: Any, folder: Path, enabled: bool) -> None:
+    from blackroad_nb.hub.spawn_page import TEMPLATES, template_vars
+
+    hub = c.JupyterHub
+    if "db_url" not in hub:
+        hub.db_url = f"sqlite:///{folder / 'jupyterhub.sqlite'}"
+    if "cookie_secret_file" not in hub:
+        hub.cookie_secret_file = str(folder / "cookie_secret")
+    # A hub that is stopped or killed leaves sessions and their connections alone.
+    hub.cleanup_servers = False
+    hub.cleanup_proxy = False
+    hub.custom_scopes = SCOPES
+    hub.load_roles = [*_listed(hub, "load_roles"), *roles()]
+    groups: dict[str, Any] = {RESEARCHERS: {"users": []}, ADMINS: {"users": []}}
+    hub.load_groups = {**groups, **_mapped(hub, "load_groups")}
+    hub.template_paths = [*_listed(hub, "template_paths"), str(TEMPLATES)]
+    hub.template_vars = {**_mapped(hub, "template_vars"), **template_vars(enabled, LAUNCH)}
+
+
+def _set_spawner(c: Any, docker: bool, network: str) -> None:
+    name = "docker_spawner.BlackRoadSpawner" if docker else "local_spawner.LocalSpawner"
+    c.JupyterHub.spawner_class = f"blackroad_nb.hub.{name}"
+    spawner = c.Spawner
+    spawner.consecutive_failure_limit = 0  # a hub stays up, however many starts fail
+    spawner.poll_interval = POLL_SECONDS
+    spawner.start_timeout = 120
+    spawner.http_timeout = 60
+    spawner.disable_user_config = True
+    if docker:
+        c.BlackRoadSpawner.network_name = network
+
+
+def _listed(section: Any, name: str) -> list[Any]:
+    return list(section[name]) if name in section else []
+
+
+def _mapped(section: Any, name: str) -> dict[str, Any]:
+    return dict(section[name]) if name in section else {}
+
+
+def _own_templates() -> tuple[Path, ...]:
+    from jupyter_core.paths import jupyter_path
+
+    from blackroad_nb.adapters.templates import SHARED, template_folders
+
+    found = template_folders(jupyter_path(SHARED))
+    return tuple(folder for folder in found if folder.is_dir())
+
+
+def _check_profiles(profiles: str | Path | None) -> None:
+    from blackroad_nb.hub.profiles import read_profiles
+
+    if profiles is not None:
+        read_profiles(Path(profiles))
+
+
+def _settle_later(folder: Path) -> None:
+    """Once the hub knows its servers, end the sessions that a killed hub left open."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the configuration is read by something else than a hub
+        return
+    task = loop.create_task(_settle(folder))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _settle(folder: Path) -> None:
+    from jupyterhub.app import JupyterHub
+
+    from blackroad_nb.hub.launches import launches_of
+
+    hub = JupyterHub.instance()
+    # It is set after every running server was looked at, and nothing tells when.
+    while hub.http_server is None:  # noqa: ASYNC110
+        await asyncio.sleep(_KNOWN_SECONDS)
+    for record in launches_of(folder).settle():
+        hub.log.warning("The session %s of %s is lost", record.id, record.user)

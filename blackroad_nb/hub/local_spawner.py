@@ -1,0 +1,131 @@
+"""Sessions as plain processes of this machine, for one trusted user or a trial."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+from traitlets import default
+
+from blackroad_nb.core.container import slug
+from blackroad_nb.core.server import LastWords
+from blackroad_nb.errors import SessionFailed
+from blackroad_nb.hub.policy_mixin import PolicyMixin
+
+MARK = "BLACKROAD_SESSION"  # tells our process from another with the same number
+LOGS = "session-logs"
+_PROGRAM = "import sys; from blackroad_nb.cli.singleuser import serve; serve(sys.argv[1:])"
+
+
+class LocalSpawner(PolicyMixin, SimpleLocalProcessSpawner):  # type: ignore[misc]
+    """Starts a session as a process. It isolates nothing, and the pages say so."""
+
+    isolates = False
+
+    @default("cmd")
+    def _own_command(self) -> list[str]:
+        # -P: a file in somebody's work folder must not be taken for one of our modules.
+        return [sys.executable, "-P", "-c", _PROGRAM]
+
+    @property
+    def folder(self) -> Path:
+        """Where this user's work lies; whatever the name, it is one folder of its own."""
+        return Path(self.workspaces or Path(self.state_folder) / "workspaces") / slug(
+            self.user.name
+        )
+
+    @property
+    def log_file(self) -> Path:
+        return Path(self.state_folder) / LOGS / f"{slug(self.user.name)}--{slug(self.name)}.log"
+
+    async def launch(self) -> Any:
+        self.step("start", "Starting JupyterLab as a process of this machine")
+        work = self.folder / "work"
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home_dir = str(self.folder)
+        # JupyterHub fills this in with `str.format`; braces of the path stay as they are.
+        self.notebook_dir = str(self.folder).replace("{", "{{").replace("}", "}}")
+        descriptor = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as log:
+            self.popen_kwargs = {
+                "stdout": log,
+                "stderr": subprocess.STDOUT,
+                "stdin": subprocess.DEVNULL,
+            }
+            url = await SimpleLocalProcessSpawner.start(self)
+        self.popen_kwargs = {}
+        self.save_state()
+        return url
+
+    def get_args(self) -> list[str]:
+        args: list[str] = super().get_args()
+        # Jupyter Server refuses to run as root; here root is who runs the hub.
+        return [*args, "--allow-root"] if os.geteuid() == 0 else args
+
+    def session_environment(self) -> dict[str, str]:
+        env = super().session_environment()
+        paths = [env["PYTHONPATH"], os.environ.get("PYTHONPATH", "")]
+        env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        env["BLACKROAD_TEMPLATES"] = os.pathsep.join(self.templates)
+        if self.record:
+            env[MARK] = self.record.id
+        return env
+
+    def explain(self, error: Exception) -> SessionFailed:
+        if isinstance(error, OSError) and error.strerror:
+            place = f" {error.filename}" if error.filename else ""
+            return SessionFailed(
+                f"The process could not be started:{place} {error.strerror}.", "failed"
+            )
+        return super().explain(error)
+
+    async def last_words(self) -> LastWords:
+        code = self.proc.returncode if self.proc is not None else None
+        if code is None:
+            return LastWords(None, "exited", "The session's process is not there any more.")
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+            return LastWords(code, "killed", f"The session's process was ended by {name}.")
+        return LastWords(
+            code, "exited", f"The session's process ended by itself with exit code {code}."
+        )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        if not self.record:
+            return
+        # A hub that was killed may not have saved the number.
+        pid = int(state.get("pid") or _find(self.record.id))
+        self.pid = 0 if _is_another(pid, self.record.id) else pid
+
+    async def _signal(self, sig: int) -> bool:
+        # After a restart of the machine the number may be somebody else's process.
+        if self.proc is None and self.record and _is_another(self.pid, self.record.id):
+            return False
+        return bool(await super()._signal(sig))
+
+
+def _is_another(pid: int, server_id: str) -> bool:
+    """Tell whether the process is surely not this session; False where nobody can know."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return bool(environment) and f"{MARK}={server_id}".encode() not in environment.split(b"\0")
+
+
+def _find(server_id: str) -> int:
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"{MARK}={server_id}".encode() in environment.split(b"\0"):
+            return int(entry.name)
+    return 0

@@ -1,0 +1,323 @@
+"""What every spawner of ours enforces, whatever the form, the link or the API asked for.
+
+A concrete spawner puts `PolicyMixin` before JupyterHub's class and fills four hooks:
+`apply_profile`, `launch`, `explain` and `last_words`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jupyterhub.spawner import Spawner
+from traitlets import Bool, List, Unicode, default
+
+from blackroad_nb.core.launch import LaunchChoice, find_profile, parse_choice
+from blackroad_nb.core.profile import LaunchPolicy, Profile
+from blackroad_nb.core.server import LastWords, ServerEvent, ServerRecord
+from blackroad_nb.errors import BlackRoadError, InvalidInput, LaunchRefused, SessionFailed
+from blackroad_nb.hub.cross_site import is_navigation
+from blackroad_nb.hub.launches import Launches, launches_of
+from blackroad_nb.hub.profiles import PolicyFile, policy_file
+from blackroad_nb.hub.readiness import wait_until_answering
+from blackroad_nb.hub.refusal_log import hush_refusals
+from blackroad_nb.hub.requester import launcher_of, used_servers
+from blackroad_nb.hub.server_state import record_from_state, record_to_state
+from blackroad_nb.hub.spawn_choices import check_template, spawn_page
+from blackroad_nb.hub.steps import Steps
+
+STATE_KEY = "blackroad"
+SPARE_SECONDS = 2.0  # so that we, not the hub, say that a start took too long
+
+
+class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
+    """Checks a launch, holds its place, follows it to its end and says why it ended."""
+
+    isolates = False  # sessions are kept apart from each other and from the hub
+
+    profiles_file = Unicode("", help="The YAML file of profiles; none takes the defaults.").tag(
+        config=True
+    )
+    state_folder = Unicode("", help="Where the hub keeps its state, sessions.db among it.").tag(
+        config=True
+    )
+    hub_id = Unicode("default", help="Tells this hub's sessions from those of another.").tag(
+        config=True
+    )
+    templates = List(Unicode(), help="Folders with notebook templates.").tag(config=True)
+    workspaces = Unicode("", help="The folder with one folder for each user's work.").tag(
+        config=True
+    )
+    default_image = Unicode("", help="The image of a profile that names none.").tag(config=True)
+    launcher_enabled = Bool(True, help="Off refuses every launch; FEATURE_NOTEBOOK_LAUNCHER.").tag(
+        config=True
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.record: ServerRecord | None = None
+        self.profile: Profile | None = None
+        self.choice: LaunchChoice | None = None
+        self._steps = Steps()
+        self._launching = False
+        self._seen_alive = False
+        hush_refusals(self.log)
+
+    # What a concrete spawner fills in.
+
+    def apply_profile(self, profile: Profile, choice: LaunchChoice, record: ServerRecord) -> None:
+        """Set what the launch needs from the profile. Nothing has been started yet."""
+
+    async def launch(self) -> Any:
+        """Start the session; return its URL or (ip, port). Need not wait until it answers."""
+        return await super().start()
+
+    def explain(self, error: Exception) -> SessionFailed:
+        """Say what an error of `launch` means: the cause, and what to do."""
+        self.log.error("Starting %s failed", self._log_name, exc_info=error)
+        return SessionFailed("The session could not be started; the hub's log says why.", "failed")
+
+    async def last_words(self) -> LastWords:
+        """Say what is known of the session's end. Called once it is gone."""
+        return LastWords(None, "exited", "The session ended by itself.")
+
+    # What pages and forms ask.
+
+    @property
+    def launches(self) -> Launches:
+        return launches_of(Path(self.state_folder or "."))
+
+    def policy(self) -> LaunchPolicy:
+        """Return what is allowed now.
+
+        Raises:
+            LaunchRefused: the file of profiles cannot be read, so nothing is allowed.
+        """
+        source: PolicyFile = policy_file(self.profiles_file)
+        return source.read(self.launcher_enabled)
+
+    def step(self, name: str, message: str) -> None:
+        """Tell whoever watches what is being done now; names are in `steps.PERCENT`."""
+        self._steps.add(name, message)
+
+    async def progress(self) -> AsyncIterator[dict[str, int | str]]:
+        async for line in self._steps.follow():
+            yield line
+
+    async def get_options_form(self) -> str:
+        from blackroad_nb.hub.spawn_page import render_form
+
+        return render_form(await spawn_page(self))
+
+    def run_options_from_form(self, form_data: Mapping[str, Sequence[Any]]) -> dict[str, object]:
+        return self._options_from(form_data)
+
+    def options_from_query(self, query_data: Mapping[str, Sequence[Any]]) -> dict[str, object]:
+        return self._options_from(query_data)
+
+    @default("apply_user_options")
+    def _apply_in_start(self) -> Any:
+        return lambda _spawner, _options: None  # `start` does, after it has checked them
+
+    # The life of a session.
+
+    async def start(self) -> Any:
+        """Check, hold a place, start and wait until the session answers.
+
+        Raises:
+            RefusedSpawn: it may not start, or it did not; the message says why.
+        """
+        self._steps = Steps()
+        try:
+            record = self._accept()
+        except BlackRoadError as error:
+            self._steps.end()
+            raise _shown(error) from None
+        self.record, self._launching, self._seen_alive = record, True, False
+        try:
+            url = await self._start_accepted(record)
+        except asyncio.CancelledError:
+            self._note(ServerEvent.FAILED, "cancelled", "The start was called off.")
+            raise
+        except Exception as error:
+            failure = await self._failure(error)
+            self._note(ServerEvent.FAILED, failure.reason, failure.message)
+            raise _shown(failure) from None
+        finally:
+            self._launching = False
+            self._steps.end()
+        self._seen_alive = True
+        self._note(ServerEvent.READY)
+        return url
+
+    async def stop(self, now: bool = False) -> None:
+        self._note(ServerEvent.STOP)
+        await super().stop(now=now)
+        self._note(ServerEvent.ENDED)
+
+    async def poll(self) -> int | None:
+        if self._launching:  # `start` watches; the hub must take it for running
+            return None
+        record = self.record
+        status: int | None = await super().poll()
+        if record is None or self.launches.get(record.id) is None:
+            return status
+        if status is None:
+            if not self._seen_alive:  # found again after the hub had been away
+                self._seen_alive = True
+                self._note(ServerEvent.READY)
+        elif not self._launching:
+            await self._gone(record)
+        return status
+
+    def get_env(self) -> dict[str, str]:
+        env: dict[str, str] = super().get_env()
+        env.update(self.session_environment())
+        return env
+
+    def session_environment(self) -> dict[str, str]:
+        """Return the variables of every session, those of its profile among them."""
+        env = dict(self.profile.environment) if self.profile else {}
+        env.update(PYTHONPATH="/app", DATA_PATH="/data", USER_ID=self.user.name)
+        if self.choice and self.choice.template:
+            env["BLACKROAD_TEMPLATE"] = self.choice.template
+            if self.choice.original:
+                env["BLACKROAD_TEMPLATE_ORIGINAL"] = "1"
+        return env
+
+    def get_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state()
+        if self.record and self.launches.get(self.record.id):
+            state[STATE_KEY] = record_to_state(self.record)
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        if not self.orm_spawner or self.orm_spawner.server is None:
+            return  # it is not running, so it holds no place
+        remembered = record_from_state(state.get(STATE_KEY))
+        if remembered is not None:
+            self.record = self.launches.adopt(remembered)
+        else:  # the hub was killed before it had saved any
+            self.record = self.launches.claim(self.user.name, self.name)
+
+    def save_state(self) -> None:
+        """Save the state now; the hub does so only once a start is over."""
+        self.orm_spawner.state = self.get_state()
+        self.user.db.commit()
+
+    async def wait_until_ready(self, url: Any) -> None:
+        """Wait until the session answers.
+
+        Raises:
+            SessionFailed: it died before it did.
+        """
+
+        async def gone() -> bool:
+            return await super(PolicyMixin, self).poll() is not None
+
+        address = url if isinstance(url, str) else f"http://{_host(url[0])}:{url[1]}"
+        path = self.server.base_url if self.server else "/"
+        if not await wait_until_answering(f"{address.rstrip('/')}{path}api", gone):
+            words = await self.last_words()
+            raise SessionFailed(words.message, words.reason)
+
+    # What only we need.
+
+    def _accept(self) -> ServerRecord:
+        policy = self.policy()
+        launcher = launcher_of(self)
+        self._check_request()
+        try:
+            choice = parse_choice(self.user_options, policy)
+            check_template(self.templates, choice.template)
+        except InvalidInput:
+            self._forget_options()
+            raise
+        record = self.launches.begin(launcher, choice, policy, self.name, used_servers(self.user))
+        self.choice, self.profile = choice, find_profile(policy, choice.profile)
+        return record
+
+    def _check_request(self) -> None:
+        handler = self.handler
+        if handler is None or getattr(handler, "_token_authenticated", False):
+            return
+        if handler.request.method == "GET" and not is_navigation(handler.request.headers):
+            raise LaunchRefused(
+                "Another page asked for this session without you following a link.", "cross_site"
+            )
+
+    def _forget_options(self) -> None:
+        # The hub has saved them already; what cannot be understood is not remembered.
+        self.user_options: dict[str, object] = {}
+        self.orm_spawner.user_options = {}
+        self.user.db.commit()
+
+    async def _start_accepted(self, record: ServerRecord) -> Any:
+        assert self.profile is not None
+        assert self.choice is not None
+        self.default_url = self.landing(self.choice)
+        self.save_state()
+        async with asyncio.timeout(max(self.start_timeout - SPARE_SECONDS, SPARE_SECONDS)):
+            self.apply_profile(self.profile, self.choice, record)
+            url = await self.launch()
+            self.step("ready", "Waiting until JupyterLab answers")
+            await self.wait_until_ready(url)
+        return url
+
+    def landing(self, choice: LaunchChoice) -> str:
+        """Return the path that opens, as `default_url` wants it: braces are doubled there."""
+        if choice.template is None:
+            return "/lab"
+        from blackroad_nb.core.template import work_path
+
+        path = quote(work_path(choice.template), safe="/")
+        return f"/lab/tree/{path}"
+
+    async def _failure(self, error: Exception) -> SessionFailed:
+        if isinstance(error, SessionFailed):
+            return error
+        if isinstance(error, TimeoutError):
+            return SessionFailed(
+                f"It did not answer within {self.start_timeout:.0f} seconds.", "too_slow"
+            )
+        return self.explain(error)
+
+    def _note(self, event: ServerEvent, reason: str = "", message: str = "") -> None:
+        if self.record is not None:
+            changed = self.launches.event(self.record.id, event, reason=reason, message=message)
+            self.record = changed or self.record
+
+    async def _gone(self, record: ServerRecord) -> None:
+        words = await self.last_words()
+        event = ServerEvent.DIED if self._seen_alive else ServerEvent.LOST
+        changed = self.launches.event(
+            record.id,
+            event,
+            reason=words.reason,
+            message=words.message,
+            exit_code=words.exit_code,
+        )
+        self.record = changed or record
+
+    def _options_from(self, sent: Mapping[str, Sequence[Any]]) -> dict[str, object]:
+        from blackroad_nb.hub.spawn_page import options_from_form
+
+        options = options_from_form(sent)
+        try:
+            return parse_choice(options, self.policy()).options()
+        except BlackRoadError as error:
+            raise _shown(error) from None
+
+
+def _shown(error: BlackRoadError) -> Exception:
+    from blackroad_nb.hub.failures import spawn_exception
+
+    return spawn_exception(error)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
