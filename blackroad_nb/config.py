@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 DATABASE_VARIABLE = "NOTEBOOK_DB"
 ROOTS_VARIABLE = "NOTEBOOK_ROOTS"
+TEMPLATES_VARIABLE = "BLACKROAD_TEMPLATES"
+MOUNTED_TEMPLATES = "/templates"  # where a hub mounts the operator's into a container
 
 
 def database_file(environ: Mapping[str, str], override: str | None = None) -> str:
@@ -39,3 +41,13 @@ def notebook_roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
 
     listed = [part for part in environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if part]
     return tuple(Path(part).expanduser() for part in listed) or (Path("/"),)
+
+
+def operator_templates(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the operator's folders of templates, from `BLACKROAD_TEMPLATES` (like PATH).
+
+    Under a hub the folder that containers get is looked at without being named.
+    """
+    listed = tuple(p for p in environ.get(TEMPLATES_VARIABLE, "").split(os.pathsep) if p)
+    under_a_hub = "JUPYTERHUB_SERVICE_PREFIX" in environ
+    return listed or ((MOUNTED_TEMPLATES,) if under_a_hub else ())

@@ -72,7 +72,23 @@ class DiskNotebookFiles:
         return Path(real)
 
     async def create(self, path: Path, document: Document) -> None:
-        await asyncio.to_thread(_create, path, serialize_document(document))
+        await asyncio.to_thread(self.create_now, path, document)
+
+    def create_now(self, path: Path, document: Document) -> None:
+        """Do what `create` does without waiting for a loop."""
+        _create(path, serialize_document(document))
+
+    def ensure_folder(self, path: Path) -> None:
+        """Make a folder in one that exists; one that is there already is left as it is.
+
+        Raises:
+            PathNotAllowed, InvalidInput: it cannot be made.
+        """
+        try:
+            with _told(path, "made"), _folder(path.parent) as above, suppress(FileExistsError):
+                os.mkdir(path.name, dir_fd=above)
+        except FileNotFoundError:
+            raise _no_folder(path) from None
 
     async def read(self, path: Path) -> NotebookFile:
         return await asyncio.to_thread(_read, path)

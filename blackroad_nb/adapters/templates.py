@@ -22,22 +22,24 @@ class FolderTemplates:
         self._folders = tuple(folders)
 
     async def names(self) -> tuple[str, ...]:
-        return tuple(sorted(await asyncio.to_thread(self._files)))
+        return tuple(sorted(await asyncio.to_thread(self.files)))
 
     async def read(self, name: str) -> Document:
-        return await asyncio.to_thread(self._read, name)
+        return await asyncio.to_thread(self.load, name)
 
-    def _files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path]:
+        """Return the templates' files by name; only files can be templates, no pipes."""
         found: dict[str, Path] = {}
         for folder in self._folders:
             for path in folder.glob("*.ipynb"):
-                if not path.name.startswith("."):
+                if not path.name.startswith(".") and path.is_file():
                     found.setdefault(path.stem, path)
         return found
 
-    def _read(self, name: str) -> Document:
+    def load(self, name: str) -> Document:
+        """Read a template without waiting for a loop. Raises as `read` does."""
         # The name is looked up, never joined to a folder: it cannot lead out of it.
-        path = self._files().get(name)
+        path = self.files().get(name)
         if path is None:
             raise TemplateNotFound(f"There is no template {name!r}; see GET /blackroad/templates.")
         try:

@@ -49,6 +49,7 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
         root = Path(os.path.realpath(self.serverapp.root_dir))
         self.parts = Parts(self.server_settings(), self.serverapp, root, self.config_fault)
         self.parts.attach(self.settings)
+        self.parts.prepare_workspace()
         self.settings[SETTING] = self.parts
 
     def initialize_handlers(self) -> None:

@@ -20,6 +20,8 @@ async def health_record(parts: Parts) -> dict[str, Any]:
     except StoreError as error:
         store.update(status="broken", code=error.code, message=error.message)
         problems.append(error.message)
+    if parts.workspace.message:
+        problems.append(parts.workspace.message)
     recorder = parts.recorder_health()
     if recorder["state"] not in ("ok", "off"):
         problems.append(f"Recording is {recorder['state']}: {recorder['reason']}")

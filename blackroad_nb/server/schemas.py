@@ -146,7 +146,16 @@ NEW_KERNEL = closed(
 KERNEL_CHECK = closed(
     (), timeout_seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 600, "default": 60}
 )
-TEMPLATE_COPY = closed(("path",), path=NOTEBOOK_PATH, name={**WORD, "pattern": r"\S"})
+TEMPLATE_COPY = closed(
+    ("path",),
+    path=NOTEBOOK_PATH,
+    name={**WORD, "pattern": r"\S"},
+    free_name={
+        "type": "boolean",
+        "default": False,
+        "description": "Take the next free name beside a file that is at the path already.",
+    },
+)
 
 # answers ---------------------------------------------------------------------------
 _STATUSES = [status.value for status in Status]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
+from blackroad_nb.config import operator_templates
 from blackroad_nb.core.notebook import Notebook, name_for
 from blackroad_nb.errors import BlackRoadError, NotebookExists, StoreError
 from blackroad_nb.managers.notebooks import NotebookManager
@@ -24,6 +25,7 @@ from blackroad_nb.server.health import health_record
 from blackroad_nb.server.names import Names
 from blackroad_nb.server.opening import OpeningStore
 from blackroad_nb.server.settings import ServerSettings
+from blackroad_nb.server.workspace import Workspace, prepare, wanted
 
 if TYPE_CHECKING:
     from blackroad_nb.adapters.exports import NbconvertExporter
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 ACTIVITY = "blackroad_nb"
 ACTIVITY_SECONDS = 15.0
+TEMPLATE_FAULT = "The template could not be copied"
 CLOSE_SECONDS = 10.0  # for each part; a server that is told to stop must stop
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ class Parts:
         self.names = Names(os.environ)
         self._misconfigured = misconfigured
         self.faults: dict[str, str] = {}
+        self.workspace = Workspace()
         self._stamping: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
@@ -89,11 +93,15 @@ class Parts:
         return NotebookManager(self.store, self.files, utc_now)
 
     @cached_property
-    def templates(self) -> TemplateManager:
+    def template_source(self) -> FolderTemplates:
         from jupyter_core.paths import jupyter_path
 
-        source = FolderTemplates(template_folders(jupyter_path(SHARED)))
-        return TemplateManager(source, self.files, self.notebooks)
+        folders = (*operator_templates(os.environ), *jupyter_path(SHARED))
+        return FolderTemplates(template_folders(folders))
+
+    @cached_property
+    def templates(self) -> TemplateManager:
+        return TemplateManager(self.template_source, self.files, self.notebooks)
 
     @cached_property
     def history(self) -> HistoryManager:
@@ -228,6 +236,28 @@ class Parts:
             self.recorder.wrap_websocket(settings)
         except Exception as error:
             self._fault("Recording could not be attached", error)
+
+    def prepare_workspace(self) -> None:
+        """Copy the template that the session was started with, before anybody can look.
+
+        A session without its template is worth more than none: what went wrong is said
+        where it opens, and in health.
+        """
+        template, original = wanted(os.environ)
+        try:
+            self.workspace = prepare(
+                template, original, self.root, self.files, self.template_source
+            )
+        except Exception as error:
+            self._fault(TEMPLATE_FAULT, error)
+            self.workspace = Workspace(template, message=self.faults[TEMPLATE_FAULT])
+        if self.workspace.message:
+            log.warning("%s", self.workspace.message)
+
+    def workspace_file_exists(self) -> bool:
+        """Tell whether the template's copy is still where it was put."""
+        path = self.workspace.path
+        return path is not None and (self.root / path).exists()
 
     async def start(self) -> None:
         """Open the store and begin to record; troubles are logged and shown in health."""

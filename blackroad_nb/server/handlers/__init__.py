@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from jupyter_server.base.handlers import JupyterHandler
+
+from blackroad_nb.core.template import LANDING
 from blackroad_nb.server.handlers.base import BlackRoadHandler, NothingHere
 from blackroad_nb.server.handlers.executions import (
     ExecutionCancel,
@@ -17,6 +20,7 @@ from blackroad_nb.server.handlers.notebooks import Notebooks, OneNotebook
 from blackroad_nb.server.handlers.openapi import OpenApi
 from blackroad_nb.server.handlers.templates import TemplateCopy, Templates
 from blackroad_nb.server.handlers.usage import Usage
+from blackroad_nb.server.handlers.workspace import WorkspacePage
 from blackroad_nb.server.openapi import path_pattern
 
 ROUTES: tuple[tuple[str, type[BlackRoadHandler]], ...] = (
@@ -40,7 +44,7 @@ ROUTES: tuple[tuple[str, type[BlackRoadHandler]], ...] = (
 )
 
 
-def url_handlers() -> list[tuple[str, type[BlackRoadHandler]]]:
+def url_handlers() -> list[tuple[str, type[JupyterHandler]]]:
     """Return the patterns for Tornado; what none of them takes is refused in JSON."""
     patterns = [(path_pattern(path), handler) for path, handler in ROUTES]
-    return [*patterns, (r"/blackroad(?:/.*)?", NothingHere)]
+    return [*patterns, (LANDING, WorkspacePage), (r"/blackroad(?:/.*)?", NothingHere)]

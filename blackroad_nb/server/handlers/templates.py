@@ -53,6 +53,8 @@ class TemplateCopy(BlackRoadHandler):
     )
     async def post(self, asked: Asked, name: str) -> None:
         path = self.parts.below_root(asked.body["path"])
-        notebook = await self.parts.templates.copy(name, path, asked.body.get("name"))
+        notebook = await self.parts.templates.copy(
+            name, path, asked.body.get("name"), asked.body.get("free_name", False)
+        )
         self.set_header("Location", self.location("notebooks", notebook.id))
         self.answer(notebook_record(notebook), 201)
