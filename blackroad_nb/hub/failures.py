@@ -67,6 +67,18 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "This token may not start sessions",
         "Log in with a browser, or make a token that may launch.",
     ),
+    "user_not_permitted": (
+        "This user may not start sessions",
+        "Add the user to the group 'researchers' first.",
+    ),
+    "cross_site": (
+        "This session was not started",
+        "If you want it, choose below and start it yourself.",
+    ),
+    "policy_unreadable": (
+        "Nobody can start a session now",
+        "An administrator of this hub has to mend the file.",
+    ),
     "switched_off": (
         "Sessions are switched off",
         "Nobody can start one now; an administrator can switch them on again.",
