@@ -107,6 +107,19 @@ def test_a_kernel_that_does_not_come_up(
     use(scenario)
 
 
+def test_a_runtime_folder_that_cannot_be_made_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "file" / "r"))
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        with pytest.raises(KernelStartFailed, match="set JUPYTER_RUNTIME_DIR"):
+            await runner.start("python3", tmp_path, "t")
+
+    use(scenario)
+
+
 def test_a_kernel_that_never_answers(tmp_path: Path, install: Any) -> None:
     install("mute", [sys.executable, "-c", "import time; time.sleep(60)", "{connection_file}"])
 

@@ -148,7 +148,13 @@ def _keep_private(manager: AsyncKernelManager) -> None:
     them; they are faster too. Otherwise loopback, encrypted where the kernel can.
     """
     folder = jupyter_runtime_dir()
-    ensure_dir_exists(folder, 0o700)
+    try:
+        ensure_dir_exists(folder, 0o700)
+    except OSError as error:
+        raise KernelStartFailed(
+            f"Jupyter's runtime folder {folder!r} cannot be made: {error.strerror}; "
+            "set JUPYTER_RUNTIME_DIR to a folder of yours."
+        ) from None
     manager.kernel_id = manager.kernel_id or str(uuid4())
     manager.connection_file = os.path.join(folder, f"kernel-{manager.kernel_id}.json")
     sockets = private_sockets(folder, manager.kernel_id)
