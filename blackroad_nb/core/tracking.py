@@ -19,9 +19,10 @@ Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html
 from __future__ import annotations
 
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from blackroad_nb.core.witness import (
     EXECUTE,
     SHUTDOWN,
     Answer,
+    Answered,
     Busy,
     Ending,
     Event,
@@ -47,6 +49,8 @@ ERROR_LIMIT = 32 * 1024  # characters of an error that are kept
 OPEN_LIMIT = 1000  # requests of one kernel that may be busy at once
 QUEUE_LIMIT = 10_000  # requests of one kernel that may wait
 ANSWER_SECONDS = 1.0  # how long a request that seems to have failed waits for its answer
+# A relayed kernel's interrupt may be the first sign of its restart: how long one waits.
+CLOSING_SECONDS = 5.0
 REMEMBERED = 4096  # request names of one kernel in which a repeat is noticed
 # The kernel's own time stamps are finer than the moment we read them. They are
 # believed while they agree this well with our monotonic clock.
@@ -64,6 +68,10 @@ _NEVER_RAN = {
     Ending.SHUT_DOWN: "The kernel was shut down before it came to this cell.",
     Ending.SERVER_STOPPED: "The server stopped before the kernel came to this cell.",
 }
+_UNSEEN = "How this cell ended was not seen: its kernel runs behind a gateway, and no tab listened."
+_MAYBE_NEVER_RAN = (
+    "Whether this cell ran was not seen: its kernel runs behind a gateway, and no tab listened."
+)
 _CLOSING = "The kernel was shut down or restarted while this cell ran."
 
 
@@ -71,13 +79,16 @@ _CLOSING = "The kernel was shut down or restarted while this cell ran."
 class Place:
     """What every execution of one kernel has in common.
 
-    `user` is who is recorded when no websocket told who asked.
+    `user` is who is recorded when no websocket told who asked. A `relayed` kernel is
+    heard through its clients' websockets only: errors may be missing there, so each
+    answer is asked for, and there may be times when nothing is heard.
     """
 
     kernel_id: str
     server: str | None = None
     user: str | None = None
     user_source: str | None = None
+    relayed: bool = False
 
 
 @dataclass(slots=True)
@@ -111,13 +122,14 @@ class ExecutionTracker:
     """Follows the requests of one kernel.
 
     `path` is the kernel's notebook right now; whoever feeds the tracker keeps it
-    current. `ends_lost` counts executions whose idle message never came.
+    current. `ends_lost` counts executions whose idle message never came, `ends_unseen`
+    those of a relayed kernel that were given up.
 
     Args:
         place: what all executions have in common.
         answer_of: returns what the kernel answered to the request of that msg_id, or
-            None as long as that was not heard; asked only when an error was published.
-            Without it, each published error is taken for a failure.
+            None as long as that was not heard; asked only when an error was published,
+            or the kernel is relayed. Without it, a published error is a failure.
     """
 
     def __init__(
@@ -125,6 +137,9 @@ class ExecutionTracker:
     ) -> None:
         self.path: str | None = None
         self.ends_lost = 0
+        self.ends_unseen = 0
+        self._interrupted = -math.inf  # when somebody asked for it, the last time; monotonic
+        self._sight_lost = -math.inf  # when nothing was heard, the last time; monotonic
         self._place = place
         self._answer_of = answer_of
         self._queued: OrderedDict[str, list[tuple[Requested, Moment]]] = OrderedDict()
@@ -156,6 +171,8 @@ class ExecutionTracker:
             return self._requested(event, now)
         if isinstance(event, Failed):
             return self._failed(event)
+        if isinstance(event, Answered):
+            return self._settle_doubtful(now)
         return self._ended(event, now)
 
     def overdue(self, now: Moment, after_seconds: float) -> tuple[Execution, ...]:
@@ -177,6 +194,43 @@ class ExecutionTracker:
         pending = (self._execution(opened, Status.PENDING, now) for opened in late)
         return (*settled, *pending)
 
+    # a relayed kernel that was not heard for a while ---------------------------------
+
+    def interrupt(self, now: Moment) -> tuple[Execution, ...]:
+        """Note that somebody interrupted the kernel; return what is explained by that."""
+        self._interrupted = now.monotonic
+        return self._settle_doubtful(now)
+
+    def lose_sight(self, now: Moment) -> None:
+        """Note that nothing is heard now: what is open may end unseen."""
+        self._sight_lost = now.monotonic
+
+    @property
+    def out_of_sight(self) -> bool:
+        """Whether a request is open that may have ended unseen."""
+        lost = self._sight_lost
+        waiting = (queued for entries in self._queued.values() for _, queued in entries)
+        running = (opened.started for opened in self._open.values() if opened.started)
+        return any(moment.monotonic <= lost for moment in (*running, *waiting))
+
+    def give_up_unseen(self, now: Moment) -> tuple[Execution, ...]:
+        """Return those requests, as far as they are cells, as what is known of them."""
+        lost = self._sight_lost
+        finished: list[Execution] = []
+        for opened in list(self._open.values()):
+            if opened.started is not None and opened.started.monotonic <= lost:
+                del self._open[opened.msg_id]
+                finished.extend(self._unseen(opened, now))
+        for msg_id, entries in list(self._queued.items()):
+            for entry in [entry for entry in entries if entry[1].monotonic <= lost]:
+                entries.remove(entry)
+                opened = self._opened(msg_id)
+                opened.request, opened.queued = entry
+                finished.extend(self._unseen(opened, now))
+            if not entries:
+                del self._queued[msg_id]
+        return tuple(finished)
+
     # events ----------------------------------------------------------------------
 
     def _requested(self, event: Requested, now: Moment) -> tuple[Execution, ...]:
@@ -189,6 +243,7 @@ class ExecutionTracker:
     def _busy(self, event: Busy, now: Moment) -> tuple[Execution, ...]:
         if event.msg_type == SHUTDOWN:
             self._closing = True
+            return self._settle_closing(now)
         if event.msg_type != EXECUTE or event.msg_id in self._claimed:
             return ()
         finished = self._close_previous(event, now)
@@ -220,12 +275,15 @@ class ExecutionTracker:
         if opened is None:
             self._claimed.discard(event.msg_id)
             return ()
-        if opened.error is not None:
+        if opened.error is not None or self._place.relayed:
             return self._weigh(_Doubtful(opened, now, event.sent))
         return self._finish(opened, now, event.sent)
 
     def _ended(self, event: KernelEnded, now: Moment) -> tuple[Execution, ...]:
-        finished = list(self._settle_doubtful(now, wait=False))
+        finished: list[Execution] = []
+        if event.ending in (Ending.RESTARTED, Ending.SHUT_DOWN):
+            finished.extend(self._settle_closing(now))
+        finished.extend(self._settle_doubtful(now, wait=False))
         cause = f" {event.cause}" if event.cause else ""
         for opened in self._open.values():
             if opened.source is None and not self._recover_source(opened):
@@ -282,26 +340,33 @@ class ExecutionTracker:
         for opened in over:
             del self._open[opened.msg_id]
             self.ends_lost += 1
-            if opened.error is not None:
+            if opened.started is not None and opened.started.monotonic <= self._sight_lost:
+                finished.extend(self._unseen(opened, now))
+            elif opened.error is not None or self._place.relayed:
                 finished.extend(self._weigh(_Doubtful(opened, now, None)))
             else:
                 finished.extend(self._finish(opened, now, None))
         return tuple(finished)
 
-    def _weigh(self, doubtful: _Doubtful, wait: bool = True) -> tuple[Execution, ...]:
-        """Ask the answer whether a request that published an error failed."""
+    def _weigh(self, doubtful: _Doubtful, waited: float = 0.0) -> tuple[Execution, ...]:
+        """Ask the answer how a request ended, when what was published leaves that open."""
         opened = doubtful.opened
+        if waited < CLOSING_SECONDS and self._may_be_closing(opened):
+            self._doubtful.append(doubtful)
+            return ()
         # One msg_id for several requests: whose answer it is cannot be told.
         alone = opened.request is not None and self._seen.get(opened.msg_id) == 1
         if self._answer_of is not None and alone and not opened.killed:
             answer = self._answer_of(opened.msg_id)
-            if answer is None and wait:
+            if answer is None and waited < ANSWER_SECONDS:
                 self._doubtful.append(doubtful)
                 return ()
             if answer is not None and answer.status == "ok":
                 opened.error = None
                 if opened.source is None and not self._recover_source(opened):
                     return ()
+            elif answer is not None and answer.status == "error" and opened.error is None:
+                opened.error = answer.error or "Error"
         return self._finish(opened, doubtful.ended, doubtful.sent)
 
     def _settle_doubtful(self, now: Moment, wait: bool = True) -> tuple[Execution, ...]:
@@ -310,9 +375,27 @@ class ExecutionTracker:
             execution
             for doubtful in waiting
             for execution in self._weigh(
-                doubtful, wait and now.monotonic - doubtful.ended.monotonic < ANSWER_SECONDS
+                doubtful, now.monotonic - doubtful.ended.monotonic if wait else math.inf
             )
         )
+
+    def _may_be_closing(self, opened: _Open) -> bool:
+        return (
+            self._place.relayed
+            and not opened.killed
+            and opened.error is not None
+            and opened.error.startswith("KeyboardInterrupt")
+            and opened.started is not None
+            and opened.started.monotonic > self._interrupted
+        )
+
+    def _settle_closing(self, now: Moment) -> tuple[Execution, ...]:
+        """What was interrupted just now was so because its kernel is to end."""
+        if not self._doubtful:
+            return ()
+        for doubtful in self._doubtful:
+            doubtful.opened.killed = self._may_be_closing(doubtful.opened)
+        return self._settle_doubtful(now)
 
     def _finish(self, opened: _Open, now: Moment, sent: datetime | None) -> tuple[Execution, ...]:
         status = Status.SUCCESS if opened.error is None else Status.ERROR
@@ -341,6 +424,16 @@ class ExecutionTracker:
             return False
         opened.source = _kept_source(storable(source))
         return True
+
+    def _unseen(self, opened: _Open, now: Moment) -> tuple[Execution, ...]:
+        """Give a request up: neither how nor when it ended is known."""
+        began = opened.started is not None
+        if opened.source is None and not self._recover_source(opened):
+            return ()
+        self.ends_unseen += 1
+        opened.error = _UNSEEN if began else _MAYBE_NEVER_RAN
+        row = self._execution(opened, Status.KILLED if began else Status.ABORTED, now)
+        return (replace(row, finished_at=None, duration_ms=None),)
 
     def _execution(
         self, opened: _Open, status: Status, now: Moment, sent: datetime | None = None

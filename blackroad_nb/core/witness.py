@@ -66,6 +66,12 @@ class Idle(NamedTuple):
     sent: datetime | None = None
 
 
+class Answered(NamedTuple):
+    """An answer can be asked for now."""
+
+    msg_id: str
+
+
 class Answer(NamedTuple):
     """What the kernel replied to the client: `status` is ok, error or aborted.
 
@@ -96,7 +102,7 @@ class KernelEnded(NamedTuple):
     cause: str | None = None
 
 
-Event = Requested | Busy | Input | Failed | Idle | KernelEnded
+Event = Requested | Busy | Input | Failed | Idle | Answered | KernelEnded
 
 
 def error_text(name: str, value: str, traceback: Iterable[str]) -> str:

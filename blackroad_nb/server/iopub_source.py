@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import zmq
 from tornado.ioloop import IOLoop
@@ -17,23 +17,24 @@ NOTE_SECONDS = 1.0  # how often plain output is noted as activity
 _NOTES_ACTIVITY = "MappingKernelManager.start_watching_activity.<locals>.record_activity"
 
 Frames = list[bytes]
+Message_co = TypeVar("Message_co", covariant=True)
 
 
-class Source(Protocol):
+class Source(Protocol[Message_co]):
     """Messages in the order they came."""
 
     def open(self, wake: Callable[[], None]) -> None:
         """Begin; `wake` is called when there is something to take."""
         ...
 
-    def take(self, most: int) -> list[Frames]: ...
+    def take(self, most: int) -> Sequence[Message_co]: ...
 
     def is_open(self) -> bool: ...
 
     def close(self) -> None: ...
 
 
-def source_of(kernel: Any, sparing: bool = True) -> Source:
+def source_of(kernel: Any, sparing: bool = True) -> Source[Frames]:
     """Choose the cheapest source there is for this kernel; see `SharedSource`."""
     stream = activity_stream(kernel)
     return SharedSource(stream, sparing) if stream is not None else OwnSource(kernel)

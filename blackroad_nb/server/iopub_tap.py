@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from hmac import compare_digest
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from jupyter_client.session import Session
 from tornado.ioloop import IOLoop
@@ -70,11 +70,12 @@ class MessageReader:
         self._check_signature(frames, start)
         fields = json.loads(content)
         if kind == b"error":
-            return Failed(msg_id, _error(fields), getattr(self._kernel, "shutting_down", False))
+            closing = getattr(self._kernel, "shutting_down", False)
+            return Failed(msg_id, failure_text(fields), closing)
         return Input(
             msg_id,
             storable(fields["code"]),
-            _count(fields.get("execution_count")),
+            execution_count(fields.get("execution_count")),
             parent.get("subshell_id"),
             _sent(header),
         )
@@ -98,7 +99,17 @@ class MessageReader:
             raise ValueError("The message is not signed by this kernel.")
 
 
-class IopubTap:
+Message = TypeVar("Message")
+Message_contra = TypeVar("Message_contra", contravariant=True)
+
+
+class Reader(Protocol[Message_contra]):
+    """Makes events of a source's messages; None for what is of no interest."""
+
+    def read(self, message: Message_contra, /) -> Event | None: ...
+
+
+class IopubTap(Generic[Message]):
     """Reads a kernel's IOPub channel until it is closed.
 
     Args:
@@ -110,8 +121,8 @@ class IopubTap:
 
     def __init__(
         self,
-        source: Source,
-        reader: MessageReader,
+        source: Source[Message],
+        reader: Reader[Message],
         on_events: Callable[[list[Event]], None],
         on_malformed: Callable[[Exception], None],
     ) -> None:
@@ -185,12 +196,20 @@ def _sent(header: bytes) -> datetime | None:
     return sent if sent.tzinfo is not None else None
 
 
-def _count(value: object) -> int | None:
+def execution_count(value: object) -> int | None:
+    """Return a count that a database takes; None for anything else."""
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_COUNT
     return value if fits else None  # type: ignore[return-value]
 
 
-def _error(fields: dict[str, Any]) -> str:
+def failure_text(fields: Any) -> str:
+    """Say the error in a message's content as the history keeps it.
+
+    Raises:
+        TypeError: the content is no object.
+    """
+    if not isinstance(fields, dict):
+        raise TypeError("The content of an error is not an object.")
     traceback = fields.get("traceback")
     lines = [str(line) for line in traceback] if isinstance(traceback, list) else []
     text = error_text(str(fields.get("ename", "Error")), str(fields.get("evalue", "")), lines)

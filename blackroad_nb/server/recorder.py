@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tornado.ioloop import PeriodicCallback
 
+from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.tracking import ExecutionTracker, Place
 from blackroad_nb.core.witness import (
     Answer,
@@ -32,9 +33,16 @@ from blackroad_nb.core.witness import (
 )
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.server.answers import Answers, buffered_for
-from blackroad_nb.server.iopub_source import Frames, activity_stream, quicken, source_of
-from blackroad_nb.server.iopub_tap import IopubTap, MessageReader
+from blackroad_nb.server.iopub_source import (
+    Frames,
+    Source,
+    activity_stream,
+    quicken,
+    source_of,
+)
+from blackroad_nb.server.iopub_tap import IopubTap, MessageReader, Reader
 from blackroad_nb.server.names import Names
+from blackroad_nb.server.relay import Relay, RelayedReader, is_relayed
 from blackroad_nb.server.session_paths import SessionPaths
 from blackroad_nb.server.websocket_tap import SETTING, WatchedConnection, Who, improved
 
@@ -45,6 +53,7 @@ LOG_PAUSE_SECONDS = 60.0
 ACTIVITY_WAIT_SECONDS = 1.0
 CLAIM_LIMIT = 1000  # claims that may wait for their kernel to be watched
 
+M = TypeVar("M")
 _log = logging.getLogger(__name__)
 
 
@@ -71,8 +80,9 @@ class RecorderOptions:
 class _Watched:
     kernel: Any
     tracker: ExecutionTracker
-    tap: IopubTap
-    answers: Answers
+    tap: IopubTap[Any]
+    answers: Answers | None = None  # of a kernel of this machine
+    relay: Relay | None = None  # of one behind a gateway
 
 
 class ServerRecorder:
@@ -103,6 +113,7 @@ class ServerRecorder:
         self._faults: Counter[str] = Counter()
         self._last_fault: str | None = None
         self._fault_logged_at: dict[str, float] = {}
+        self._asking: set[asyncio.Task[None]] = set()
         self._started = False
 
     # life ------------------------------------------------------------------------
@@ -166,6 +177,8 @@ class ServerRecorder:
             "kernels": len(trackers),
             "open": sum(tracker.open_count for tracker in trackers),
             "ends_lost": sum(tracker.ends_lost for tracker in trackers),
+            "behind_gateway": sum(w.relay is not None for w in self._watched.values()),
+            "ends_unseen": sum(tracker.ends_unseen for tracker in trackers),
             "faults": dict(self._faults),
             "last_fault": self._last_fault,
         }
@@ -188,8 +201,24 @@ class ServerRecorder:
     def on_answer(self, kernel_id: str, frames: Frames) -> None:
         """A kernel answered a websocket; must not raise."""
         watched = self._watched.get(kernel_id)
-        if watched is not None:
+        if watched is not None and watched.answers is not None:
             watched.answers.keep(frames)
+
+    def on_relay(self, kernel_id: str, connection: Any) -> None:
+        """A websocket to a kernel behind a gateway is opening."""
+        if self._started:
+            self._watch(kernel_id)
+            watched = self._watched[kernel_id]
+            if watched.relay is not None:
+                if not watched.relay.live:
+                    watched.tracker.lose_sight(_now())
+                watched.relay.join(connection)
+
+    def on_relayed(self, kernel_id: str, message: Any) -> None:
+        """A gateway sent this to a websocket."""
+        watched = self._watched.get(kernel_id)
+        if watched is not None and watched.relay is not None:
+            watched.relay.hear(message)
 
     def on_fault(self, where: str, error: Exception) -> None:
         """Count a fault; say the first of a kind, then at most one a minute."""
@@ -223,6 +252,8 @@ class ServerRecorder:
         for kernel_id, watched in list(self._watched.items()):
             if not watched.tap.open and not getattr(watched.kernel, "shutting_down", False):
                 self._guarded("attach", self._retap, kernel_id, watched)
+            if watched.relay is not None:
+                self._guarded("tick", self._tick_relay, kernel_id, watched, watched.relay)
             if watched.tracker.open_count:
                 self._guarded("tick", self._tick_kernel, kernel_id, watched)
 
@@ -233,6 +264,45 @@ class ServerRecorder:
         for execution in watched.tracker.overdue(_now(), self._options.pending_seconds):
             self._writer.put(execution)
 
+    def _tick_relay(self, kernel_id: str, watched: _Watched, relay: Relay) -> None:
+        """Never leave a cell running for ever that may have ended unheard."""
+        if kernel_id not in self._app.kernel_manager:  # the gateway culled it
+            self._unwatch(kernel_id, Ending.SHUT_DOWN)
+            return
+        if not relay.live:
+            watched.tracker.lose_sight(_now())
+        if watched.tracker.out_of_sight:
+            task = asyncio.create_task(self._give_up_unseen(kernel_id, watched, relay))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        else:
+            relay.asked_enough()
+
+    def _put(
+        self,
+        kernel_id: str,
+        watched: _Watched,
+        settle: Callable[[Moment], tuple[Execution, ...]],
+    ) -> None:
+        assert self._writer is not None
+        assert self._paths is not None
+        watched.tracker.path = self._paths.of(kernel_id)
+        for execution in settle(_now()):
+            self._writer.put(execution)
+
+    def _interrupted(self, kernel_id: str) -> None:
+        watched = self._watched.get(kernel_id)
+        if watched is not None and watched.relay is not None:
+            self._put(kernel_id, watched, watched.tracker.interrupt)
+
+    async def _give_up_unseen(self, kernel_id: str, watched: _Watched, relay: Relay) -> None:
+        try:
+            if await relay.ended_unheard() and self._started:
+                watched.tap.drain()
+                self._put(kernel_id, watched, watched.tracker.give_up_unseen)
+        except Exception as error:  # a fault of ours stays ours
+            self.on_fault("tick", error)
+
     # kernels ---------------------------------------------------------------------
 
     def _watch(self, kernel_id: str) -> None:
@@ -240,31 +310,40 @@ class ServerRecorder:
             return
         kernel = self._app.kernel_manager.get_kernel(kernel_id)
         user, source = self._names.owner
-        answers = Answers(buffered_for(self._app.kernel_manager, kernel_id))
-        tracker = ExecutionTracker(
-            Place(kernel_id, self._server, user, source), self._asking(answers)
-        )
+        place = Place(kernel_id, self._server, user, source, is_relayed(kernel))
+        watched = (self._relayed if place.relayed else self._local)(place, kernel)
         for msg_id in self._claims.pop(kernel_id, []):
-            tracker.claim(msg_id)
-        tap = self._tap(kernel_id, kernel)
-        self._watched[kernel_id] = _Watched(kernel, tracker, tap, answers)
+            watched.tracker.claim(msg_id)
+        self._watched[kernel_id] = watched
         for event, ending in (("restart", self._on_died), ("dead", self._on_dead)):
             kernel.add_restart_callback(_bound(ending, kernel_id), event)
 
-    def _asking(self, answers: Answers) -> Callable[[str], Answer | None]:
-        def ask(msg_id: str) -> Answer | None:
+    def _local(self, place: Place, kernel: Any) -> _Watched:
+        answers = Answers(buffered_for(self._app.kernel_manager, place.kernel_id))
+
+        def answer_of(msg_id: str) -> Answer | None:
             try:
                 return answers.of(msg_id)
             except Exception as error:  # the row must not be lost for it
                 self.on_fault("answers", error)
                 return None
 
-        return ask
+        tracker = ExecutionTracker(place, answer_of)
+        return _Watched(kernel, tracker, self._local_tap(place.kernel_id, kernel), answers)
 
-    def _tap(self, kernel_id: str, kernel: Any) -> IopubTap:
+    def _local_tap(self, kernel_id: str, kernel: Any) -> IopubTap[Frames]:
+        source = source_of(kernel, self._options.sparing_activity)
+        return self._tap(kernel_id, source, MessageReader(kernel))
+
+    def _relayed(self, place: Place, kernel: Any) -> _Watched:
+        relay, reader = Relay(kernel), RelayedReader()
+        tracker = ExecutionTracker(place, reader.answer_of)
+        return _Watched(kernel, tracker, self._tap(place.kernel_id, relay, reader), relay=relay)
+
+    def _tap(self, kernel_id: str, source: Source[M], reader: Reader[M]) -> IopubTap[M]:
         return IopubTap(
-            source_of(kernel, self._options.sparing_activity),
-            MessageReader(kernel),
+            source,
+            reader,
             lambda events: self._feed(kernel_id, events),
             lambda error: self.on_fault("iopub", error),
         )
@@ -272,6 +351,9 @@ class ServerRecorder:
     async def _attach_new(self, kernel_id: str) -> None:
         """Watch a kernel that is starting; the server begins to note activity a bit later."""
         kernel = self._app.kernel_manager.get_kernel(kernel_id)
+        if is_relayed(kernel):
+            self._watch(kernel_id)
+            return
         deadline = time.monotonic() + ACTIVITY_WAIT_SECONDS
         while (stream := activity_stream(kernel)) is None:  # nothing tells when it is there
             if time.monotonic() > deadline:
@@ -284,7 +366,7 @@ class ServerRecorder:
     def _retap(self, kernel_id: str, watched: _Watched) -> None:
         """The stream was closed under us: whatever comes now comes from another."""
         watched.tap.close()
-        watched.tap = self._tap(kernel_id, watched.kernel)
+        watched.tap = self._local_tap(kernel_id, watched.kernel)
 
     def _on_died(self, kernel_id: str) -> None:
         """The restarter found the process gone and is about to start a new one."""
@@ -301,9 +383,13 @@ class ServerRecorder:
         if watched is None:
             self._watch(kernel_id)
             return
+        if watched.relay is not None:  # the same websockets go on
+            watched.tap.drain()
+            self._feed(kernel_id, [KernelEnded(Ending.RESTARTED)])
+            return
         watched.tap.close()
         self._feed(kernel_id, [KernelEnded(Ending.RESTARTED)])
-        watched.tap = self._tap(kernel_id, watched.kernel)
+        watched.tap = self._local_tap(kernel_id, watched.kernel)
 
     def _unwatch(self, kernel_id: str, ending: Ending) -> None:
         watched = self._watched.get(kernel_id)
@@ -341,6 +427,8 @@ class ServerRecorder:
                 self.on_fault("attach", error)
         elif action == "restart":
             self._guarded("attach", self._restarted, kernel_id)
+        elif action == "interrupt":
+            self._guarded("interrupt", self._interrupted, kernel_id)
         elif action == "shutdown":
             self._guarded("detach", self._unwatch, kernel_id, Ending.SHUT_DOWN)
 

@@ -11,6 +11,8 @@ import logging
 import struct
 from typing import Any, Protocol
 
+from jupyter_server.gateway.connections import GatewayWebSocketConnection
+
 from blackroad_nb.core.witness import EXECUTE, Requested, storable
 from blackroad_nb.server.answers import share
 from blackroad_nb.server.iopub_source import Frames
@@ -38,6 +40,10 @@ class RequestWatcher(Protocol):
     def on_request(self, kernel_id: str, request: Requested) -> None: ...
 
     def on_answer(self, kernel_id: str, frames: Frames) -> None: ...
+
+    def on_relay(self, kernel_id: str, connection: Any) -> None: ...
+
+    def on_relayed(self, kernel_id: str, message: Any) -> None: ...
 
     def on_fault(self, where: str, error: Exception) -> None: ...
 
@@ -97,12 +103,47 @@ class WatchedConnection:
         self._watcher.on_request(self.kernel_id, request)  # type: ignore[attr-defined]
 
 
+class RelayedConnection(WatchedConnection):
+    """The same for kernels behind a gateway: what comes back is told as well."""
+
+    ws: Any
+    disconnected: bool
+
+    @property
+    def live(self) -> bool:
+        """Whether messages pass to the gateway and back."""
+        protocol = getattr(self.ws, "protocol", None)
+        return not self.disconnected and protocol is not None and not protocol.is_closing()
+
+    def connect(self) -> Any:
+        try:
+            self._watcher.on_relay(self.kernel_id, self)  # type: ignore[attr-defined]
+        except Exception as error:  # the connection works; only the record suffers
+            self._watcher.on_fault("websocket", error)
+        return super().connect()
+
+    def _watch(self, message: Any) -> None:
+        # Before the gateway is reached, a request is kept and handed in once more;
+        # after that it is lost.
+        if self.live:
+            super()._watch(message)
+
+    def handle_outgoing_message(self, incoming_msg: Any, *args: Any) -> Any:
+        answer = super().handle_outgoing_message(incoming_msg, *args)  # type: ignore[misc]
+        try:
+            self._watcher.on_relayed(self.kernel_id, incoming_msg)  # type: ignore[attr-defined]
+        except Exception as error:  # the message is on its way; only the record suffers
+            self._watcher.on_fault("websocket", error)
+        return answer
+
+
 def improved(base: type, watcher: RequestWatcher | None, nodelay: bool) -> type:
     """Return a subclass of the server's connection class with what is asked for."""
     mixins: tuple[type, ...] = (PromptConnection,) if nodelay else ()
     members: dict[str, Any] = {"__module__": __name__}
     if watcher is not None:
-        mixins = (WatchedConnection, *mixins)
+        relayed = issubclass(base, GatewayWebSocketConnection)
+        mixins = (RelayedConnection if relayed else WatchedConnection, *mixins)
         members["_watcher"] = watcher
     if not mixins:
         return base

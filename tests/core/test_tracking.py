@@ -12,6 +12,7 @@ import pytest
 from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.tracking import (
     ANSWER_SECONDS,
+    CLOSING_SECONDS,
     ERROR_LIMIT,
     OPEN_LIMIT,
     QUEUE_LIMIT,
@@ -22,6 +23,7 @@ from blackroad_nb.core.tracking import (
 )
 from blackroad_nb.core.witness import (
     Answer,
+    Answered,
     Busy,
     Ending,
     Event,
@@ -431,6 +433,98 @@ def test_a_shared_msg_id_is_never_believed() -> None:
     cell = (asked("a"), Busy("a"), Input("a", "1"), Idle("a"))
     rows = heard(OK, *cell, *SHOWN)[1]
     assert [row.status for row in rows] == [S, E]
+
+
+CELL = (asked("a"), Busy("a"), Input("a", "1"))
+INTERRUPTED = (*CELL, Failed("a", "KeyboardInterrupt"), Idle("a"))
+
+
+def relayed(answer: Answer | None, *events: Event) -> tuple[ExecutionTracker, list[Execution]]:
+    tracker = ExecutionTracker(Place("k", relayed=True), lambda _: answer)
+    return tracker, [row for event in events for row in tracker.feed(event, at(1))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "events", "expected"),
+    [
+        (OK, (*CELL, Idle("a")), [(S, None)]),
+        (
+            Answer("error", "E: dropped on its way"),
+            (*CELL, Idle("a")),
+            [(E, "E: dropped on its way")],
+        ),
+        (FAILED, (*CELL, Failed("a", "E"), Idle("a")), [(E, "E")]),
+        (None, (*CELL, Idle("a")), []),
+        (None, (*CELL, Idle("a"), KernelEnded(Ending.DIED)), [(S, None)]),
+        (OK, (Busy("a"), Input("a", "1"), Failed("a", "E"), Idle("a")), [(E, "E")]),
+        (FAILED, INTERRUPTED, []),
+        (FAILED, (*INTERRUPTED, Busy("s", "shutdown_request")), [(K, "KeyboardInterrupt")]),
+        (FAILED, (*INTERRUPTED, KernelEnded(Ending.RESTARTED)), [(K, "KeyboardInterrupt")]),
+        (FAILED, (*INTERRUPTED, KernelEnded(Ending.SERVER_STOPPED)), [(E, "KeyboardInterrupt")]),
+    ],
+)
+def test_the_end_of_a_relayed_cell(
+    answer: Answer | None, events: tuple[Event, ...], expected: list[tuple[Status, str | None]]
+) -> None:
+    rows = relayed(answer, *events)[1]
+    assert [(row.status, row.error and row.error.split("\n")[-1]) for row in rows] == expected
+
+
+def test_a_relayed_answer_that_comes_after_the_end_settles_it() -> None:
+    answers: list[Answer | None] = [None]
+    tracker = ExecutionTracker(Place("k", relayed=True), lambda _: answers[-1])
+    assert [row for event in (*CELL, Idle("a")) for row in tracker.feed(event, at(0))] == []
+    answers.append(FAILED)
+    (row,) = tracker.feed(Answered("a"), at(0.1))
+    assert row.status is E
+
+
+def test_an_interrupt_that_somebody_asked_for_needs_no_waiting() -> None:
+    tracker, rows = relayed(FAILED, *INTERRUPTED)
+    assert rows == []
+    (row,) = tracker.interrupt(at(1.1))
+    assert row.status is E
+    for event in INTERRUPTED[:-1]:
+        tracker.feed(event._replace(msg_id="b"), at(1.1))  # type: ignore[union-attr]
+    assert [r.status for r in tracker.feed(Idle("b"), at(2))] == [E]
+
+
+def test_an_unexplained_interrupt_is_an_error_after_a_while() -> None:
+    tracker, _ = relayed(FAILED, *INTERRUPTED)
+    assert tracker.overdue(at(1 + CLOSING_SECONDS / 2), 60) == ()
+    (row,) = tracker.overdue(at(1 + CLOSING_SECONDS), 60)
+    assert row.status is E
+
+
+def test_what_ended_out_of_sight_is_said_to_be_unseen() -> None:
+    silent = asked("s", silent=True)
+    tracker, _ = relayed(None, *CELL, asked("b", "2"), silent)
+    assert not tracker.out_of_sight
+    assert tracker.give_up_unseen(at(2)) == ()
+    tracker.lose_sight(at(3))
+    assert tracker.out_of_sight
+    tracker.feed(asked("c", "3"), at(4))  # after sight came back: it will be seen
+    rows = tracker.give_up_unseen(at(5))
+    assert [(row.status, row.source, row.finished_at, row.duration_ms) for row in rows] == [
+        (K, "1", None, None),
+        (A, "2", None, None),
+    ]
+    assert all("not seen" in (row.error or "") for row in rows)
+    assert (tracker.open_count, tracker.ends_unseen, tracker.out_of_sight) == (1, 2, False)
+
+
+def test_a_cell_whose_end_was_missed_is_unseen_when_the_next_begins() -> None:
+    tracker, _ = relayed(None, *CELL)
+    tracker.lose_sight(at(2))
+    (row,) = tracker.feed(Busy("b"), at(3))
+    assert (row.status, row.finished_at) == (K, None)
+
+
+def test_a_cell_that_was_out_of_sight_for_a_while_ends_as_it_ends() -> None:
+    tracker, _ = relayed(OK, *CELL)
+    tracker.lose_sight(at(2))
+    (row,) = tracker.feed(Idle("a"), at(3))
+    assert (row.status, row.duration_ms) == (S, 2000)
 
 
 def test_a_huge_source_keeps_its_beginning_and_says_so() -> None:

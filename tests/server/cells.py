@@ -54,8 +54,7 @@ class Browser:
 
     async def _listen(self) -> None:
         while (message := await self.socket.read_message()) is not None:
-            assert isinstance(message, bytes)
-            channel, (header, parent, _, content) = unpack_v1(message)
+            channel, header, parent, content = self.unpack(message)
             if channel in ("iopub", "shell"):
                 self.heard.append((parent.get("msg_id", ""), header["msg_type"], content))
 
@@ -92,11 +91,23 @@ class Browser:
         metadata = {"deletedCells": [], "recordTiming": False}
         if cell_id is not None:
             metadata["cellId"] = cell_id
-        self.write(pack_v1("shell", header, metadata, request))
+        self.write(self.pack("shell", header, metadata, request))
         return msg_id
 
-    def write(self, message: bytes) -> None:
-        asyncio.ensure_future(self.socket.write_message(message, binary=True))  # noqa: RUF006
+    def write(self, message: bytes | str) -> None:
+        binary = isinstance(message, bytes)
+        asyncio.ensure_future(self.socket.write_message(message, binary=binary))  # noqa: RUF006
+
+    @staticmethod
+    def pack(channel: str, header: Any, metadata: Any, content: Any) -> bytes | str:
+        return pack_v1(channel, header, metadata, content)
+
+    @staticmethod
+    def unpack(message: bytes | str) -> tuple[str, Any, Any, Any]:
+        """Return channel, header, parent header and content."""
+        assert isinstance(message, bytes)
+        channel, (header, parent, _, content) = unpack_v1(message)
+        return channel, header, parent, content
 
     def said(self, msg_id: str, msg_type: str) -> list[dict[str, Any]]:
         return [
@@ -125,8 +136,31 @@ class Browser:
         await asyncio.gather(self._listening, return_exceptions=True)
 
 
+class LegacyBrowser(Browser):
+    """A tab that speaks the older protocol, as all do to kernels behind a gateway."""
+
+    @staticmethod
+    def pack(channel: str, header: Any, metadata: Any, content: Any) -> str:
+        message = {
+            "header": header,
+            "parent_header": {},
+            "metadata": metadata,
+            "content": content,
+            "buffers": [],
+            "channel": channel,
+        }
+        return json.dumps(message)
+
+    @staticmethod
+    def unpack(message: bytes | str) -> tuple[str, Any, Any, Any]:
+        fields = json.loads(message)
+        return fields["channel"], fields["header"], fields["parent_header"], fields["content"]
+
+
 async def open_browser(
-    fetch: Callable[..., Awaitable[WebSocketClientConnection]], kernel_id: str
+    fetch: Callable[..., Awaitable[WebSocketClientConnection]],
+    kernel_id: str,
+    browser: type[Browser] = Browser,
 ) -> Browser:
     """Open a kernel's websocket as a new tab does."""
     session = uuid4().hex
@@ -138,4 +172,4 @@ async def open_browser(
         params={"session_id": session},
         subprotocols=[SUBPROTOCOL],
     )
-    return Browser(socket, session)
+    return browser(socket, session)
