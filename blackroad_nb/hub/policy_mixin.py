@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jupyterhub.spawner import Spawner
 from traitlets import Bool, List, Unicode, default
@@ -18,6 +17,7 @@ from traitlets import Bool, List, Unicode, default
 from blackroad_nb.core.launch import LaunchChoice, find_profile, parse_choice
 from blackroad_nb.core.profile import LaunchPolicy, Profile
 from blackroad_nb.core.server import LastWords, ServerEvent, ServerRecord
+from blackroad_nb.core.template import landing
 from blackroad_nb.errors import BlackRoadError, InvalidInput, LaunchRefused, SessionFailed
 from blackroad_nb.hub.cross_site import is_navigation
 from blackroad_nb.hub.launches import Launches, launches_of
@@ -259,7 +259,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
     async def _start_accepted(self, record: ServerRecord) -> Any:
         assert self.profile is not None
         assert self.choice is not None
-        self.default_url = self.landing(self.choice)
+        self.default_url = landing(self.choice.template)
         self.save_state()
         async with asyncio.timeout(max(self.start_timeout - SPARE_SECONDS, SPARE_SECONDS)):
             self.apply_profile(self.profile, self.choice, record)
@@ -267,15 +267,6 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
             self.step("ready", "Waiting until JupyterLab answers")
             await self.wait_until_ready(url)
         return url
-
-    def landing(self, choice: LaunchChoice) -> str:
-        """Return the path that opens, as `default_url` wants it: braces are doubled there."""
-        if choice.template is None:
-            return "/lab"
-        from blackroad_nb.core.template import work_path
-
-        path = quote(work_path(choice.template), safe="/")
-        return f"/lab/tree/{path}"
 
     async def _failure(self, error: Exception) -> SessionFailed:
         if isinstance(error, SessionFailed):
