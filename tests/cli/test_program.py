@@ -117,6 +117,7 @@ def test_it_is_a_jupyter_command_too(cli: CommandLine) -> None:
     beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     inside = replace(cli, environment={"PATH": beside})
     assert inside("blackroad", "list", program=(jupyter,)).json == []
+    assert inside("list", program=(sys.executable, "-m", "blackroad_nb")).json == []
     shown = inside("blackroad", "list", "--help", program=(jupyter,))
     assert "usage: jupyter blackroad list" in shown.out
 
