@@ -153,11 +153,10 @@ def _check_limits(
 ) -> Refusal | None:
     own = [server for server in active if server.user == launcher.user]
     alike = [server for server in active if server.profile == profile.name]
-    whose = "you have" if launcher.requester is None else f"{_name(launcher.user)} has"
     limits = (
-        ("limit_per_user", own, policy.max_sessions_per_user, f"for one user; {whose}"),
-        ("limit_per_profile", alike, profile.max_sessions, f"of the profile {profile.title!r};"),
-        ("limit_per_hub", active, policy.max_sessions, "on this hub;"),
+        ("limit_per_user", own, policy.max_sessions_per_user, "for one user"),
+        ("limit_per_profile", alike, profile.max_sessions, f"of the profile {profile.title!r}"),
+        ("limit_per_hub", active, policy.max_sessions, "on this hub"),
     )
     for reason, holders, limit, where in limits:
         if limit is not None and len(holders) >= limit:
@@ -173,14 +172,14 @@ def _full(
     now: datetime,
 ) -> str:
     if not holders:  # a limit of nought
-        return f"No session may run {where.rstrip(';').partition(';')[0]} at the moment."
+        return f"No session may run {where} at the moment."
     ordered = sorted(holders, key=lambda server: server.since)
     named = [_holder(launcher, server, now) for server in ordered[:SHOWN]]
     if len(ordered) > SHOWN:
         named.append(f"{len(ordered) - SHOWN} more")
     sessions = "session runs" if limit == 1 else "sessions run"
     return (
-        f"At most {limit} {sessions} at once {where} {_listed(named)}. "
+        f"At most {limit} {sessions} at once {where}: {_listed(named)}. "
         f"{_when_free(launcher, ordered)}"
     )
 
