@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["singleuser"]:  # for spawners, so it is in no list of commands
+        from blackroad_nb.cli.singleuser import serve
+
+        return serve(words[1:])
     from blackroad_nb.cli.commands import find_command
 
     command, rest, database = find_command(words)
