@@ -18,15 +18,20 @@ Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html
 
 from __future__ import annotations
 
-import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.open_request import (
+    ERROR_LIMIT,
+    OpenRequest,
+    Place,
+    kept_source,
+    shortened,
+)
 from blackroad_nb.core.witness import (
     EXECUTE,
     SHUTDOWN,
@@ -41,20 +46,14 @@ from blackroad_nb.core.witness import (
     KernelEnded,
     Moment,
     Requested,
-    storable,
 )
 
-SOURCE_LIMIT = 1024 * 1024  # characters of a source that are kept
-ERROR_LIMIT = 32 * 1024  # characters of an error that are kept
 OPEN_LIMIT = 1000  # requests of one kernel that may be busy at once
 QUEUE_LIMIT = 10_000  # requests of one kernel that may wait
 ANSWER_SECONDS = 1.0  # how long a request that seems to have failed waits for its answer
 # A relayed kernel's interrupt may be the first sign of its restart: how long one waits.
 CLOSING_SECONDS = 5.0
 REMEMBERED = 4096  # request names of one kernel in which a repeat is noticed
-# The kernel's own time stamps are finer than the moment we read them. They are
-# believed while they agree this well with our monotonic clock.
-CLOCK_TOLERANCE_SECONDS = 0.25
 
 _KILLED = {
     Ending.DIED: "The kernel died while this cell ran.",
@@ -76,44 +75,10 @@ _CLOSING = "The kernel was shut down or restarted while this cell ran."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What every execution of one kernel has in common.
-
-    `user` is who is recorded when no websocket told who asked. A `relayed` kernel is
-    heard through its clients' websockets only: errors may be missing there, so each
-    answer is asked for, and there may be times when nothing is heard.
-    """
-
-    kernel_id: str
-    server: str | None = None
-    user: str | None = None
-    user_source: str | None = None
-    relayed: bool = False
-
-
-@dataclass(slots=True)
-class _Open:
-    """A request between its first event and its last."""
-
-    msg_id: str
-    id: str
-    subshell: str | None = None
-    request: Requested | None = None
-    queued: Moment | None = None
-    started: Moment | None = None
-    sent: datetime | None = None
-    source: str | None = None
-    execution_count: int | None = None
-    error: str | None = None
-    killed: bool = False
-    announced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class _Doubtful:
     """A request that is over, but whose answer was not heard yet."""
 
-    opened: _Open
+    opened: OpenRequest
     ended: Moment
     sent: datetime | None
 
@@ -143,7 +108,7 @@ class ExecutionTracker:
         self._place = place
         self._answer_of = answer_of
         self._queued: OrderedDict[str, list[tuple[Requested, Moment]]] = OrderedDict()
-        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._open: OrderedDict[str, OpenRequest] = OrderedDict()
         self._doubtful: list[_Doubtful] = []
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._claimed: set[str] = set()
@@ -259,14 +224,14 @@ class ExecutionTracker:
         if opened is None or opened.source is not None:  # its busy message was lost
             finished = self._close_previous(event, now)
             opened = self._begin(event, now)
-        opened.source = _kept_source(event.source)
+        opened.source = kept_source(event.source)
         opened.execution_count = event.execution_count
         return finished
 
     def _failed(self, event: Failed) -> tuple[Execution, ...]:
         opened = self._open.get(event.msg_id)
         if opened is not None:
-            opened.error = _shortened(event.error, ERROR_LIMIT)
+            opened.error = shortened(event.error, ERROR_LIMIT)
             opened.killed = event.closing or self._closing
         return ()
 
@@ -286,7 +251,7 @@ class ExecutionTracker:
         finished.extend(self._settle_doubtful(now, wait=False))
         cause = f" {event.cause}" if event.cause else ""
         for opened in self._open.values():
-            if opened.source is None and not self._recover_source(opened):
+            if opened.source is None and not opened.recover_source():
                 continue
             opened.error = _KILLED[event.ending] + cause
             finished.append(self._execution(opened, Status.KILLED, now))
@@ -294,7 +259,7 @@ class ExecutionTracker:
             for request, queued in waiting:
                 opened = self._opened(request.msg_id)
                 opened.request, opened.queued, opened.started = request, queued, now
-                if self._recover_source(opened):
+                if opened.recover_source():
                     opened.error = _NEVER_RAN[event.ending] + cause
                     finished.append(self._execution(opened, Status.ABORTED, now))
         self._open.clear()
@@ -305,7 +270,7 @@ class ExecutionTracker:
 
     # steps -----------------------------------------------------------------------
 
-    def _begin(self, event: Busy | Input, now: Moment) -> _Open:
+    def _begin(self, event: Busy | Input, now: Moment) -> OpenRequest:
         opened = self._opened(event.msg_id)
         opened.subshell, opened.started, opened.sent = event.subshell, now, event.sent
         waiting = self._queued.get(event.msg_id)
@@ -316,14 +281,14 @@ class ExecutionTracker:
         self._open[event.msg_id] = opened
         return opened
 
-    def _opened(self, msg_id: str) -> _Open:
+    def _opened(self, msg_id: str) -> OpenRequest:
         """Name a new execution; a client may use one msg_id for all its requests."""
         repeats = self._seen.pop(msg_id, 0)
         self._seen[msg_id] = repeats + 1
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         name = f"{msg_id}#{repeats}" if repeats else msg_id
-        return _Open(msg_id, execution_id(self._place.kernel_id, name))
+        return OpenRequest(msg_id, execution_id(self._place.kernel_id, name))
 
     def _close_previous(self, event: Busy | Input, now: Moment) -> tuple[Execution, ...]:
         """A (sub)shell runs one request at a time: a new one tells that the last is over."""
@@ -363,7 +328,7 @@ class ExecutionTracker:
                 return ()
             if answer is not None and answer.status == "ok":
                 opened.error = None
-                if opened.source is None and not self._recover_source(opened):
+                if opened.source is None and not opened.recover_source():
                     return ()
             elif answer is not None and answer.status == "error" and opened.error is None:
                 opened.error = answer.error or "Error"
@@ -379,7 +344,7 @@ class ExecutionTracker:
             )
         )
 
-    def _may_be_closing(self, opened: _Open) -> bool:
+    def _may_be_closing(self, opened: OpenRequest) -> bool:
         return (
             self._place.relayed
             and not opened.killed
@@ -397,10 +362,12 @@ class ExecutionTracker:
             doubtful.opened.killed = self._may_be_closing(doubtful.opened)
         return self._settle_doubtful(now)
 
-    def _finish(self, opened: _Open, now: Moment, sent: datetime | None) -> tuple[Execution, ...]:
+    def _finish(
+        self, opened: OpenRequest, now: Moment, sent: datetime | None
+    ) -> tuple[Execution, ...]:
         status = Status.SUCCESS if opened.error is None else Status.ERROR
         if opened.source is None:
-            if not self._recover_source(opened):
+            if not opened.recover_source():
                 return ()
             if opened.error is None and self._echoes:
                 status = Status.ABORTED
@@ -409,26 +376,10 @@ class ExecutionTracker:
             opened.error = f"{_CLOSING}\n{opened.error}"
         return (self._execution(opened, status, now, sent),)
 
-    def _recover_source(self, opened: _Open) -> bool:
-        """Read the source from the request; False when it is silent or unknown."""
-        if opened.request is None:
-            return False
-        try:
-            content: Any = json.loads(opened.request.content)
-        except (ValueError, RecursionError):
-            return False
-        if not isinstance(content, dict) or content.get("silent"):
-            return False
-        source = content.get("code")
-        if not isinstance(source, str):
-            return False
-        opened.source = _kept_source(storable(source))
-        return True
-
-    def _unseen(self, opened: _Open, now: Moment) -> tuple[Execution, ...]:
+    def _unseen(self, opened: OpenRequest, now: Moment) -> tuple[Execution, ...]:
         """Give a request up: neither how nor when it ended is known."""
         began = opened.started is not None
-        if opened.source is None and not self._recover_source(opened):
+        if opened.source is None and not opened.recover_source():
             return ()
         self.ends_unseen += 1
         opened.error = _UNSEEN if began else _MAYBE_NEVER_RAN
@@ -436,55 +387,7 @@ class ExecutionTracker:
         return (replace(row, finished_at=None, duration_ms=None),)
 
     def _execution(
-        self, opened: _Open, status: Status, now: Moment, sent: datetime | None = None
+        self, opened: OpenRequest, status: Status, now: Moment, sent: datetime | None = None
     ) -> Execution:
-        started = opened.started or now
-        request, place = opened.request, self._place
-        elapsed = max(0.0, now.monotonic - started.monotonic)
-        started_at = started.wall
-        if opened.sent is not None and _near(opened.sent - started_at):
-            started_at = opened.sent
-            if sent is not None:
-                measured = (sent - opened.sent).total_seconds()
-                if measured >= 0 and abs(measured - elapsed) <= CLOCK_TOLERANCE_SECONDS:
-                    elapsed = measured
-        queued_at = None
-        if opened.queued is not None:
-            waited = timedelta(seconds=started.monotonic - opened.queued.monotonic)
-            queued_at = min(started.wall - waited, started_at)
-        final = status is not Status.PENDING
-        return Execution(
-            id=opened.id,
-            status=status,
-            source=opened.source or "",
-            started_at=started_at,
-            finished_at=started_at + timedelta(seconds=elapsed) if final else None,
-            duration_ms=round(elapsed * 1000) if final else None,
-            path=self.path,
-            cell_id=request.cell_id if request else None,
-            execution_count=opened.execution_count,
-            error=opened.error,
-            kernel_id=place.kernel_id,
-            user=request.user if request else place.user,
-            user_source=request.user_source if request else place.user_source,
-            server=place.server,
-            queued_at=queued_at,
-        )
-
-
-def _near(difference: timedelta) -> bool:
-    return abs(difference.total_seconds()) <= CLOCK_TOLERANCE_SECONDS
-
-
-def _kept_source(source: str) -> str:
-    if len(source) <= SOURCE_LIMIT:
-        return source
-    return f"{source[:SOURCE_LIMIT]}\n# [{len(source) - SOURCE_LIMIT} characters more]"
-
-
-def _shortened(text: str, limit: int) -> str:
-    """Keep the beginning and the end, where the cause of an error stands."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+        opened.path = self.path
+        return opened.execution(self._place, status, now, sent)

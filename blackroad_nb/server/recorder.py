@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 from tornado.ioloop import PeriodicCallback
 
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.tracking import ExecutionTracker, Place
+from blackroad_nb.core.open_request import Place
+from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.core.witness import (
     Answer,
     Ending,

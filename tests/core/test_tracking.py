@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.open_request import ERROR_LIMIT, SOURCE_LIMIT, Place
 from blackroad_nb.core.tracking import (
     ANSWER_SECONDS,
     CLOSING_SECONDS,
-    ERROR_LIMIT,
     OPEN_LIMIT,
     QUEUE_LIMIT,
     REMEMBERED,
-    SOURCE_LIMIT,
     ExecutionTracker,
-    Place,
 )
 from blackroad_nb.core.witness import (
     Answer,

@@ -95,7 +95,7 @@ def test_an_error_tells_whether_the_kernel_is_shut_down() -> None:
         message("status", BUSY, parent={"msg_id": 7}),
         message("status", BUSY, parent={"msg_id": "m"}),
         message("execute_input", {"code": 7}),
-        message("error", []),
+        message("error", b"[]"),
         message("execute_input", {}),
         message("execute_input", {"code": "forged"}, key=b"another key"),
         [*message("execute_input", {"code": "1"})[:6], b"{" * 5000],
