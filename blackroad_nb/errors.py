@@ -17,7 +17,8 @@
     │   ├── FileExists
     │   ├── FileChanged              somebody else wrote it meanwhile
     │   ├── KernelExists
-    │   └── RunActive
+    │   ├── RunActive
+    │   └── SessionActive            it runs, starts or stops already
     ├── KernelFailed            502  the kernel did not do its part
     │   └── KernelStartFailed
     ├── ExportUnavailable       501  a converter this machine lacks
@@ -148,6 +149,12 @@ class KernelExists(Conflict):
 
 class RunActive(Conflict):
     code = "run_active"
+
+
+class SessionActive(Conflict):
+    """The session runs, starts or stops already."""
+
+    code = "session_active"
 
 
 class KernelFailed(BlackRoadError):

@@ -18,6 +18,7 @@ from blackroad_nb.core.kernel import KernelInfo, RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
 from blackroad_nb.core.server import ServerRecord
+from blackroad_nb.core.sessions import HubServer
 from blackroad_nb.core.usage import UsageQuery, UsageTotal
 
 Clock = Callable[[], datetime]
@@ -339,3 +340,57 @@ class ServerLog(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchProgress:
+    """One line of what the hub does to bring a session up.
+
+    Attributes:
+        percent: 0 to 100.
+        message: what is being done, or why it failed.
+        ready, failed: at most one is true, and then it is the last line.
+    """
+
+    percent: int
+    message: str
+    ready: bool = False
+    failed: bool = False
+
+
+class HubClient(Protocol):
+    """A hub as the owner of one token may use it; what is allowed, the hub decides.
+
+    Every method may raise HubUnreachable, or LaunchRefused when the token is not enough.
+    """
+
+    async def servers(self) -> tuple[HubServer, ...]:
+        """Every active server that the token may see."""
+        ...
+
+    async def servers_of(self, user: str) -> tuple[HubServer, ...]:
+        """The active servers of one user. Raises SessionNotFound: no such user for us."""
+        ...
+
+    async def start(self, user: str, name: str, options: Mapping[str, Any]) -> None:
+        """Ask for a server; returns when it runs or after the hub's short patience.
+
+        Raises:
+            LaunchRefused, LimitReached: with the hub's own sentence.
+            SessionActive: it runs, starts or stops already.
+            SessionFailed: it did not come up.
+            SessionNotFound: no such user.
+            InvalidInput: the hub cannot do this with such options or such a name.
+        """
+        ...
+
+    async def stop(self, user: str, name: str) -> None:
+        """Ask a server to end; one that has ended is no error.
+
+        Raises SessionNotFound, SessionFailed or LaunchRefused.
+        """
+        ...
+
+    def progress(self, user: str, name: str) -> AsyncIterator[LaunchProgress]:
+        """Follow a start to its end; yields nothing when nothing is starting."""
+        ...
