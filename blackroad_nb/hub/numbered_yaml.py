@@ -11,6 +11,7 @@ from typing import Any
 from blackroad_nb.errors import InvalidInput
 
 MOST_BYTES = 1_000_000
+DEEPEST = 20
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -88,10 +89,15 @@ def read_yaml(path: Path) -> Value | None:
 
     text = _read(path)
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            line = event.start_mark.line if event.start_mark else 0
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line if event.start_mark else 0
                 raise _wrong(path, line, "References (`*name`) are not read; write it out.")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise _wrong(path, line, "It is nested too deeply.")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -100,9 +106,8 @@ def read_yaml(path: Path) -> Value | None:
     except yaml.YAMLError as error:
         problem = str(error).splitlines()[0]
         raise InvalidInput(f"{path.name}: This is not YAML: {problem}.") from None
-    except RecursionError:
-        raise InvalidInput(f"{path.name}: It is nested too deeply.") from None
-    return Value(node, path) if node is not None else None
+    document = Value(node, path) if node is not None else None
+    return None if document is None or document.is_null else document
 
 
 def _read(path: Path) -> str:
