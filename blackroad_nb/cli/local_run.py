@@ -18,12 +18,10 @@ from blackroad_nb.adapters.lean_imports import (
     skip_unused_imports,
 )
 from blackroad_nb.cli.outcome import tell
-from blackroad_nb.cli.parts import is_path, keep_log_quiet, notebook_id
+from blackroad_nb.cli.parts import is_path, keep_log_quiet
 from blackroad_nb.cli.progress import ProgressBar, RunReport
 from blackroad_nb.cli.signals import INTERRUPT, endings
-from blackroad_nb.core.notebook import name_for
 from blackroad_nb.core.run import RunRequest
-from blackroad_nb.errors import NotebookNotFound
 from blackroad_nb.local import LocalParts, local_parts, os_user
 
 
@@ -48,7 +46,8 @@ async def _run(
 ) -> tuple[dict[str, Any], int | None]:
     async with local_parts(arguments.db) as parts:
         parts.runner = LocalKernelRunner(early=early)
-        chosen = await _registered(parts, arguments.notebook)
+        named = arguments.notebook
+        chosen = (await parts.notebooks.at(named)).id if is_path(named) else named
         started = await parts.running.start(
             RunRequest(notebook_id=chosen, user=os_user(), **wanted)
         )
@@ -108,13 +107,3 @@ class Stop:
             return
         self.received = number
         self._cancelling = asyncio.ensure_future(self._parts.running.cancel(self._run_id))
-
-
-async def _registered(parts: LocalParts, named: str) -> str:
-    """Return the notebook's id, registering a file that is not registered yet."""
-    try:
-        return await notebook_id(parts, named)
-    except NotebookNotFound:
-        if not is_path(named):
-            raise
-    return (await parts.notebooks.create(name_for(named), named, adopt=True)).id

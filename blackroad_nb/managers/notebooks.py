@@ -11,7 +11,13 @@ from uuid import uuid4
 from blackroad_nb.core.document import kernel_name, new_document
 from blackroad_nb.core.history import Page
 from blackroad_nb.core.kernel import check_kernel_name
-from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, check_metadata, check_name
+from blackroad_nb.core.notebook import (
+    DEFAULT_KERNEL,
+    Notebook,
+    check_metadata,
+    check_name,
+    name_for,
+)
 from blackroad_nb.errors import InvalidInput, NotebookExists, StoreError
 from blackroad_nb.ports import Clock, NotebookFiles, Store
 
@@ -92,6 +98,24 @@ class NotebookManager:
     async def find(self, path: Path) -> Notebook | None:
         """Return the notebook registered at a resolved path, if there is one."""
         return await self._store.find_notebook(str(path))
+
+    async def at(self, path: str) -> Notebook:
+        """Return the notebook registered at a path; a file that is not is adopted.
+
+        Raises:
+            NotebookNotFound, InvalidNotebook, PathNotAllowed: no notebook to be had there.
+        """
+        resolved = self._files.resolve(path)
+        found = await self.find(resolved)
+        if found is not None:
+            return found
+        try:
+            return await self.create(name_for(str(resolved)), str(resolved), adopt=True)
+        except NotebookExists:  # somebody registered it between the two looks
+            found = await self.find(resolved)
+            if found is None:
+                raise
+            return found
 
     async def load(self, notebook_id: str) -> tuple[Notebook, dict[str, Any]]:
         """Return the row, its cell count brought up to date, and the file's content.

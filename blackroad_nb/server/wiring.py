@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
 from blackroad_nb.config import operator_templates
-from blackroad_nb.core.notebook import Notebook, name_for
-from blackroad_nb.errors import BlackRoadError, NotebookExists, StoreError
+from blackroad_nb.errors import BlackRoadError, StoreError
 from blackroad_nb.managers.notebooks import NotebookManager
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.templates import TemplateManager
@@ -185,24 +184,6 @@ class Parts:
     def below_root(self, path: str) -> str:
         """Read a path of the API: relative ones start at the server's root folder."""
         return str(self.root / path)
-
-    async def notebook_at(self, path: str) -> Notebook:
-        """Return the notebook registered at a path; a file that is not is adopted.
-
-        Raises:
-            NotebookNotFound, InvalidNotebook, PathNotAllowed: no notebook to be had there.
-        """
-        resolved = self.files.resolve(path)
-        found = await self.store.find_notebook(str(resolved))
-        if found is not None:
-            return found
-        try:
-            return await self.notebooks.create(name_for(str(resolved)), str(resolved), adopt=True)
-        except NotebookExists:  # somebody registered it between the two looks
-            found = await self.store.find_notebook(str(resolved))
-            if found is None:
-                raise
-            return found
 
     async def health(self) -> dict[str, Any]:
         """Say what works and what does not."""

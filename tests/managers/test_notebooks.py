@@ -255,3 +255,24 @@ def test_the_newest_update_is_listed_first(registry):
     rest = asyncio.run(registry.manager.list(limit=2, cursor=page.next_cursor))
     assert [n.name for n in (*page.items, *rest.items)] == ["N2", "N1", "N0"]
     assert rest.next_cursor is None
+
+
+def test_a_file_is_found_by_its_path_or_adopted(registry):
+    path = put(registry, "found.ipynb")
+    made = asyncio.run(registry.manager.at(str(path)))
+    assert (made.name, made.path, made.kernel) == ("found", str(path), "ir")
+    assert asyncio.run(registry.manager.at(str(path))) == made
+    with pytest.raises(NotebookNotFound):
+        asyncio.run(registry.manager.at("/data/none.ipynb"))
+
+
+def test_two_who_adopt_a_file_at_once_get_the_same_notebook(registry):
+    path = put(registry, "found.ipynb")
+    find, first = registry.store.find_notebook, asyncio.run(registry.manager.at(str(path)))
+    looks = count()
+
+    async def late(wanted: str):
+        return None if next(looks) < 2 else await find(wanted)
+
+    registry.store.find_notebook = late
+    assert asyncio.run(registry.manager.at(str(path))) == first

@@ -56,7 +56,7 @@ class Executions(BlackRoadHandler):
         body = dict(asked.body)
         path = body.pop("path", None)
         if path is not None:
-            notebook = await self.parts.notebook_at(self.parts.below_root(path))
+            notebook = await self.parts.notebooks.at(self.parts.below_root(path))
             body["notebook_id"] = notebook.id
         if "output" in body:
             body["output"] = self.parts.below_root(body["output"])
