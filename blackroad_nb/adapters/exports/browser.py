@@ -119,6 +119,7 @@ def _environment() -> dict[str, str | float | bool]:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "ERROR" in line or "rror:" in line or "cannot" in line]
-    return (telling or lines or [type(error).__name__])[-1 if telling else 0][:160].rstrip(".")
+    """Pick what tells most from Playwright's page of text."""
+    lines = [line.split("[err]")[-1].strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "rror while" in line or "annot" in line or "FATAL" in line]
+    return [*telling, *lines, type(error).__name__][0][:160].rstrip(".")

@@ -72,14 +72,14 @@ _RST = """{%- extends 'rst/index.rst.j2' -%}
 {% if output.text.strip() %}
 ::
 
-{{ output.text | indent(4, true) }}
+{{ output.text | indent }}
 {% endif %}
 {% endblock stream %}
 {% block data_text scoped %}
 {% if output.data['text/plain'].strip() %}
 ::
 
-{{ output.data['text/plain'] | indent(4, true) }}
+{{ output.data['text/plain'] | indent }}
 {% endif %}
 {% endblock data_text %}
 """

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from html import escape
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter, TemplateExporter
@@ -124,7 +125,9 @@ class _StillMarkdown(IPythonRenderer):
     def _embed_image_or_attachment(self, src: str) -> str:
         name = src.removeprefix("attachment:")
         if name != src and not self.attachments.get(name):
-            return ""  # a lost attachment shows its text instead of failing the whole page
+            if not self.attachments.get(unquote(name)):
+                return ""  # a lost attachment shows its text instead of failing the whole page
+            src = f"attachment:{unquote(name)}"
         return super()._embed_image_or_attachment(src)
 
 

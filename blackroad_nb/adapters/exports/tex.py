@@ -32,7 +32,10 @@ _RUNS = 4  # headings and references settle in two or three
 _PREFERRED = ("DejaVu Sans", "Noto Sans", "FreeSans", "Noto Sans CJK SC", "Noto Sans Symbols2")
 _FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,60}\Z")
 _MOST_FALLBACKS = 200  # characters looked up; the others show their number
-_LOOKED_FOR = ("tcolorbox.sty", "adjustbox.sty", "titling.sty", "eurosym.sty", "ulem.sty")
+_LOOKED_FOR = (
+    *("tcolorbox.sty", "adjustbox.sty", "titling.sty", "eurosym.sty", "ulem.sty"),
+    *("lmroman10-regular.otf", "latinmodern-math.otf"),
+)
 
 
 def typeset(tex: str, files: Mapping[str, bytes]) -> bytes:
