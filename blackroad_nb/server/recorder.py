@@ -16,15 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from tornado.ioloop import PeriodicCallback
 
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.open_request import Place
-from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.core.witness import (
-    Answer,
     Ending,
     Event,
     KernelEnded,
@@ -33,18 +31,15 @@ from blackroad_nb.core.witness import (
     storable,
 )
 from blackroad_nb.managers.recording import RecordWriter
-from blackroad_nb.server.answers import Answers, buffered_for
 from blackroad_nb.server.iopub_source import (
     Frames,
-    Source,
     activity_stream,
     quicken,
-    source_of,
 )
-from blackroad_nb.server.iopub_tap import IopubTap, MessageReader, Reader
 from blackroad_nb.server.names import Names
-from blackroad_nb.server.relay import Relay, RelayedReader, is_relayed
+from blackroad_nb.server.relay import Relay, is_relayed
 from blackroad_nb.server.session_paths import SessionPaths
+from blackroad_nb.server.watched import Ears, Watched, cause_of
 from blackroad_nb.server.websocket_tap import SETTING, WatchedConnection, Who, improved
 
 KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
@@ -54,7 +49,6 @@ LOG_PAUSE_SECONDS = 60.0
 ACTIVITY_WAIT_SECONDS = 1.0
 CLAIM_LIMIT = 1000  # claims that may wait for their kernel to be watched
 
-M = TypeVar("M")
 _log = logging.getLogger(__name__)
 
 
@@ -77,15 +71,6 @@ class RecorderOptions:
     server: str | None = None
 
 
-@dataclass(slots=True)
-class _Watched:
-    kernel: Any
-    tracker: ExecutionTracker
-    tap: IopubTap[Any]
-    answers: Answers | None = None  # of a kernel of this machine
-    relay: Relay | None = None  # of one behind a gateway
-
-
 class ServerRecorder:
     """Attaches both taps to a Jupyter Server and feeds a writer.
 
@@ -106,9 +91,10 @@ class ServerRecorder:
         self._writer = writer
         self._options = options or RecorderOptions()
         self._names = Names(environ)
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._claims: dict[str, list[str]] = {}
         self._paths: SessionPaths | None = None
+        self._ears = Ears(self._feed, self.on_fault, self._options.sparing_activity)
         self._ticker: PeriodicCallback | None = None
         self._server: str | None = None
         self._faults: Counter[str] = Counter()
@@ -258,14 +244,14 @@ class ServerRecorder:
             if watched.tracker.open_count:
                 self._guarded("tick", self._tick_kernel, kernel_id, watched)
 
-    def _tick_kernel(self, kernel_id: str, watched: _Watched) -> None:
+    def _tick_kernel(self, kernel_id: str, watched: Watched) -> None:
         assert self._writer is not None
         assert self._paths is not None
         watched.tracker.path = self._paths.of(kernel_id)
         for execution in watched.tracker.overdue(_now(), self._options.pending_seconds):
             self._writer.put(execution)
 
-    def _tick_relay(self, kernel_id: str, watched: _Watched, relay: Relay) -> None:
+    def _tick_relay(self, kernel_id: str, watched: Watched, relay: Relay) -> None:
         """Never leave a cell running for ever that may have ended unheard."""
         if kernel_id not in self._app.kernel_manager:  # the gateway culled it
             self._unwatch(kernel_id, Ending.SHUT_DOWN)
@@ -282,7 +268,7 @@ class ServerRecorder:
     def _put(
         self,
         kernel_id: str,
-        watched: _Watched,
+        watched: Watched,
         settle: Callable[[Moment], tuple[Execution, ...]],
     ) -> None:
         assert self._writer is not None
@@ -296,7 +282,7 @@ class ServerRecorder:
         if watched is not None and watched.relay is not None:
             self._put(kernel_id, watched, watched.tracker.interrupt)
 
-    async def _give_up_unseen(self, kernel_id: str, watched: _Watched, relay: Relay) -> None:
+    async def _give_up_unseen(self, kernel_id: str, watched: Watched, relay: Relay) -> None:
         try:
             if await relay.ended_unheard() and self._started:
                 watched.tap.drain()
@@ -312,42 +298,12 @@ class ServerRecorder:
         kernel = self._app.kernel_manager.get_kernel(kernel_id)
         user, source = self._names.owner
         place = Place(kernel_id, self._server, user, source, is_relayed(kernel))
-        watched = (self._relayed if place.relayed else self._local)(place, kernel)
+        watched = self._ears.open(place, kernel)
         for msg_id in self._claims.pop(kernel_id, []):
             watched.tracker.claim(msg_id)
         self._watched[kernel_id] = watched
         for event, ending in (("restart", self._on_died), ("dead", self._on_dead)):
             kernel.add_restart_callback(_bound(ending, kernel_id), event)
-
-    def _local(self, place: Place, kernel: Any) -> _Watched:
-        answers = Answers(buffered_for(self._app.kernel_manager, place.kernel_id))
-
-        def answer_of(msg_id: str) -> Answer | None:
-            try:
-                return answers.of(msg_id)
-            except Exception as error:  # the row must not be lost for it
-                self.on_fault("answers", error)
-                return None
-
-        tracker = ExecutionTracker(place, answer_of)
-        return _Watched(kernel, tracker, self._local_tap(place.kernel_id, kernel), answers)
-
-    def _local_tap(self, kernel_id: str, kernel: Any) -> IopubTap[Frames]:
-        source = source_of(kernel, self._options.sparing_activity)
-        return self._tap(kernel_id, source, MessageReader(kernel))
-
-    def _relayed(self, place: Place, kernel: Any) -> _Watched:
-        relay, reader = Relay(kernel), RelayedReader()
-        tracker = ExecutionTracker(place, reader.answer_of)
-        return _Watched(kernel, tracker, self._tap(place.kernel_id, relay, reader), relay=relay)
-
-    def _tap(self, kernel_id: str, source: Source[M], reader: Reader[M]) -> IopubTap[M]:
-        return IopubTap(
-            source,
-            reader,
-            lambda events: self._feed(kernel_id, events),
-            lambda error: self.on_fault("iopub", error),
-        )
 
     async def _attach_new(self, kernel_id: str) -> None:
         """Watch a kernel that is starting; the server begins to note activity a bit later."""
@@ -364,17 +320,17 @@ class ServerRecorder:
             quicken(stream.socket)
         self._watch(kernel_id)
 
-    def _retap(self, kernel_id: str, watched: _Watched) -> None:
+    def _retap(self, kernel_id: str, watched: Watched) -> None:
         """The stream was closed under us: whatever comes now comes from another."""
         watched.tap.close()
-        watched.tap = self._local_tap(kernel_id, watched.kernel)
+        watched.tap = self._ears.tap(kernel_id, watched.kernel)
 
     def _on_died(self, kernel_id: str) -> None:
         """The restarter found the process gone and is about to start a new one."""
         watched = self._watched.get(kernel_id)
         if watched is not None:
             watched.tap.drain()
-            self._feed(kernel_id, [KernelEnded(Ending.DIED, _cause(watched.kernel))])
+            self._feed(kernel_id, [KernelEnded(Ending.DIED, cause_of(watched.kernel))])
 
     def _on_dead(self, kernel_id: str) -> None:
         self._unwatch(kernel_id, Ending.DIED)
@@ -390,7 +346,7 @@ class ServerRecorder:
             return
         watched.tap.close()
         self._feed(kernel_id, [KernelEnded(Ending.RESTARTED)])
-        watched.tap = self._local_tap(kernel_id, watched.kernel)
+        watched.tap = self._ears.tap(kernel_id, watched.kernel)
 
     def _unwatch(self, kernel_id: str, ending: Ending) -> None:
         watched = self._watched.get(kernel_id)
@@ -451,17 +407,6 @@ class ServerRecorder:
             action(*arguments)
         except Exception as error:  # a fault of ours stays ours
             self.on_fault(where, error)
-
-
-def _cause(kernel: Any) -> str | None:
-    """Say how the kernel's process ended, when that is known."""
-    process = getattr(getattr(kernel, "provisioner", None), "process", None)
-    code = getattr(process, "returncode", None)
-    if not isinstance(code, int):
-        return None
-    if code == -9:
-        return "It was killed by signal 9, as happens when memory runs out."
-    return f"It was ended by signal {-code}." if code < 0 else f"It exited with code {code}."
 
 
 def _bound(action: Any, kernel_id: str) -> Any:
