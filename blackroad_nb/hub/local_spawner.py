@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
+from jupyterhub.utils import random_port
 from traitlets import default
 
 from blackroad_nb.core.container import slug
@@ -51,17 +52,19 @@ class LocalSpawner(PolicyMixin, SimpleLocalProcessSpawner):  # type: ignore[misc
         self.home_dir = str(self.folder)
         # JupyterHub fills this in with `str.format`; braces of the path stay as they are.
         self.notebook_dir = str(self.folder).replace("{", "{{").replace("}", "}}")
+        self.port = random_port()
+        self.save_state()
         descriptor = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as log:
-            self.popen_kwargs = {
-                "stdout": log,
-                "stderr": subprocess.STDOUT,
-                "stdin": subprocess.DEVNULL,
-            }
+            self.popen_kwargs = self.process_options(log)
             url = await SimpleLocalProcessSpawner.start(self)
         self.popen_kwargs = {}
         self.save_state()
         return url
+
+    def process_options(self, log: Any) -> dict[str, Any]:
+        """Return what the process gets besides its command and its environment."""
+        return {"stdout": log, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
 
     def get_args(self) -> list[str]:
         args: list[str] = super().get_args()
@@ -96,8 +99,18 @@ class LocalSpawner(PolicyMixin, SimpleLocalProcessSpawner):  # type: ignore[misc
             code, "exited", f"The session's process ended by itself with exit code {code}."
         )
 
+    async def get_url(self) -> str:
+        # Asked when the hub comes back: one that was killed half-way has saved none itself.
+        if self.record is None or not self.port:
+            return str(await super().get_url())
+        return f"http://{self.ip or '127.0.0.1'}:{self.port}{self.server.base_url}"
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "port": self.port}
+
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
+        self.port = int(state.get("port") or 0)
         if not self.record:
             return
         # A hub that was killed may not have saved the number.
