@@ -79,6 +79,8 @@ class RunPass:
 
     async def drive(self) -> Run:
         """Run all steps and return the finished run."""
+        # Set before there is a kernel: a run that gets none has its place in time too.
+        self._run = replace(self._run, started_at=self._around.clock())
         try:
             status = await self._attempt()
         except BlackRoadError as error:
@@ -120,12 +122,7 @@ class RunPass:
         return None if starting.cancelled() else starting.result()
 
     async def _run_steps(self, kernel: RunningKernel, cancelling: asyncio.Task[Any]) -> RunStatus:
-        self._run = replace(
-            self._run,
-            status=RunStatus.RUNNING,
-            kernel_id=kernel.kernel_id,
-            started_at=self._around.clock(),
-        )
+        self._run = replace(self._run, status=RunStatus.RUNNING, kernel_id=kernel.kernel_id)
         self.log.begin(self.snapshot(), len(self._work.plan.steps))
         self.artefact.set_metadata({"language_info": dict(await kernel.language_info())})
         beside = [asyncio.create_task(self.artefact.write_on()), asyncio.create_task(self._tell())]

@@ -446,6 +446,23 @@ def test_a_kernel_that_does_not_exist(tmp_path: Path) -> None:
     play(tmp_path, scenario, kernels=FakeKernelRunner(names=()))
 
 
+def test_a_run_that_got_no_kernel_is_not_the_newest_for_ever(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("a = 1", "raise ValueError('no')", "print('c')")
+        text = bench.path.read_text()
+        bench.path.write_text(text.replace("python3", "absent"))
+        without = await bench.run(notebook_id)
+        assert without.kernel == "absent"
+        bench.path.write_text(text)
+        failed = await bench.run(notebook_id, keep_kernel=True)
+        assert [run.id for run in await bench.running.list()] == [failed.id, without.id]
+        bench.path.write_text(bench.path.read_text().replace("raise ValueError('no')", "print()"))
+        resumed = await bench.run(notebook_id, resume=True, keep_kernel=True)
+        assert "Resumed at cell 1" in (resumed.message or "")
+
+    play(tmp_path, scenario)
+
+
 def test_close_cancels_what_is_active(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')\nimport time\n" + SLEEP)
