@@ -251,6 +251,10 @@ class KernelRunner(Protocol):
         """The kept kernel of an earlier run, or None when it is gone."""
         ...
 
+    def retire(self) -> None:
+        """Make no more kernels ready: the runs that end now are the last."""
+        ...
+
     async def close(self) -> None:
         """Stop the kernels that were kept or made ready; running ones are their runs'."""
         ...

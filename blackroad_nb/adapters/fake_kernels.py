@@ -64,6 +64,9 @@ class FakeKernelRunner:
         self._kept.discard(kernel_id)
         return self.live.get(kernel_id)
 
+    def retire(self) -> None:
+        """There is none that is made ready."""
+
     async def close(self) -> None:
         for kernel_id in self._kept:
             self.live.pop(kernel_id, None)

@@ -186,6 +186,7 @@ class RunManager:
     async def close(self) -> None:
         """Cancel what is active, keep what was done, and stop kept kernels."""
         self._closing = True
+        self._kernels.retire()
         for run, _ in list(self._active.values()):
             run.cancel()
         await asyncio.gather(*(task for _, task in self._active.values()), return_exceptions=True)

@@ -260,15 +260,20 @@ def test_signal_handlers_of_the_server_stay(play: Callable[..., None]) -> None:
     play(scenario)
 
 
-def test_closing_leaves_no_kernel(play: Callable[..., None]) -> None:
+def test_closing_leaves_no_kernel(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.run(await bench.notebook("1", name="b"), keep_kernel=True)
         started = await bench.running.start(RunRequest(await bench.notebook(WAIT)))
         async for event in bench.running.watch(started.id):
             if event.kind == "output":
                 break
+        starts: list[Any] = []
+        monkeypatch.setattr(bench.runner, "start_cold", lambda *given: starts.append(given))
         await bench.running.close()
         assert bench.ids() == []
+        assert starts == []  # for a server that stops none is made ready
         assert (await bench.running.get(started.id)).status is RunStatus.CANCELLED
 
     play(scenario, warm_kernels=2)

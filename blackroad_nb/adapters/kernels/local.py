@@ -91,6 +91,9 @@ class LocalKernelRunner:
             return None
         return await self._connect(host)
 
+    def retire(self) -> None:
+        """There is none that is made ready."""
+
     async def close(self) -> None:
         if self._early is not None:
             self._early.discard()

@@ -98,6 +98,9 @@ class ServerKernelRunner:
             return None
         return await self._connect(host)
 
+    def retire(self) -> None:
+        self._warm.wanted = 0
+
     async def close(self) -> None:
         await self._warm.close()
         while self._kept:

@@ -18,6 +18,9 @@ class WarmKernels:
     """A few kernels started before they are asked for; each is used once.
 
     Nothing is started before the first run has ended: an idle server pays nothing.
+
+    Attributes:
+        wanted: how many; none are started any more once it is 0.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class WarmKernels:
         later: Callable[[Awaitable[None]], None],
     ) -> None:
         self._start = start
-        self._wanted = wanted
+        self.wanted = wanted
         self._seconds = seconds
         self._later = later
         self._ready: list[asyncio.Future[KernelSession | None]] = []
@@ -41,7 +44,7 @@ class WarmKernels:
 
     def fill(self) -> None:
         """Start what is missing, and count the idle time from now."""
-        while len(self._ready) < self._wanted:
+        while len(self._ready) < self.wanted:
             self._ready.append(asyncio.ensure_future(self._start()))
         if self._timer is not None:
             self._timer.cancel()
@@ -63,7 +66,7 @@ class WarmKernels:
 
     async def close(self) -> None:
         """Stop those that are ready."""
-        self._wanted = 0
+        self.wanted = 0
         if self._timer is not None:
             self._timer.cancel()
         ready, self._ready = self._ready, []
