@@ -57,26 +57,27 @@ class DockerEngine:
     """One engine, at `DOCKER_HOST` or where engines are by default.
 
     Args:
-        client: a `docker.APIClient` to use; None makes one when it is first needed.
+        connect: makes the `docker.APIClient`; None makes one for `address`.
         address: where the engine listens; None takes `DOCKER_HOST` or the default.
         timeout_seconds: how long to wait for an answer.
     """
 
     def __init__(
         self,
-        client: Any = None,
+        connect: Callable[[], Any] | None = None,
         *,
         address: str | None = None,
         timeout_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        self._client = client
+        self._client: Any = None
+        self._make = connect or self._connect
         self._timeout = timeout_seconds
         self.address = address or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
 
     @property
     def client(self) -> Any:
         if self._client is None:
-            self._client = self._connect()
+            self._client = self._make()
         return self._client
 
     def _connect(self) -> Any:
@@ -166,6 +167,18 @@ class DockerEngine:
             except docker.errors.ImageNotFound:
                 return False
         return True
+
+    def pull_image(self, name: str) -> None:
+        """Get the image from its registry. Raises SessionFailed when it is not there."""
+        at = name.rfind(":")
+        repository, tag = (name[:at], name[at + 1 :]) if at > name.rfind("/") else (name, "latest")
+        with self._asking(f"pull the image {name!r}"):
+            for line in self.client.pull(repository, tag, stream=True, decode=True):
+                if line.get("error"):
+                    raise SessionFailed(
+                        f"The image {name!r} could not be pulled: {short(line['error'])}",
+                        "image_missing",
+                    )
 
     def build_image(
         self,

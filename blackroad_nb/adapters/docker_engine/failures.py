@@ -15,6 +15,7 @@ from blackroad_nb.errors import BlackRoadError, EngineUnavailable, SessionFailed
 
 _REASONS = (  # the engine's own words, and what they are to us
     (r"bind source path does not exist: (?P<what>.+)", "mount_missing"),
+    (r"is already in use by container", "name_taken"),
     (r"no such image|pull access denied|manifest unknown", "image_missing"),
     (r"range of cpus is from|minimum memory limit|not enough memory", "no_capacity"),
     (r"no space left on device|disk quota exceeded", "disk_full"),
@@ -63,6 +64,8 @@ def _remedy(reason: str, named: str, said: str, spec: ContainerSpec | None) -> s
         "exist; create it, or take the mount out of the profile.",
         "image_missing": f"The image {image} is not on this machine; build or pull it "
         "(blackroad-nb up --docker builds the default one), or name another in the profile.",
+        "name_taken": "A container of this session is there already and is not this hub's; "
+        "give each hub on this machine its own hub_id.",
         "no_capacity": f"This machine cannot give what the profile asks for ({short(said)}); "
         "lower the profile's cpus or memory.",
         "disk_full": "The disk that Docker uses is full; free space, for example with "
