@@ -45,7 +45,7 @@ def what_stopped(log: str) -> str:
     reason = stopped[1].strip().rstrip(".")[:_LONGEST]
     place = _PLACE.search(log, stopped.end())
     words = place[1].strip()[-_LONGEST:] if place else ""
-    return f"{reason}, at {words!r}" if words else reason
+    return f'{reason}, at "{words}"' if words else reason
 
 
 def with_fallbacks(tex: str, fonts: Mapping[str, str | None]) -> str:

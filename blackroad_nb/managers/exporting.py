@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blackroad_nb.core.document import serialize_document
+from blackroad_nb.core.document import digest, serialize_document
 from blackroad_nb.core.export import default_file_name
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.errors import FileExists, InvalidInput, NotebookExists
+from blackroad_nb.errors import FileChanged, FileExists, InvalidInput, NotebookExists
 from blackroad_nb.ports import Exported, Exporter, ExportFormat, NotebookFiles, Store
 
 SUFFIX = ".ipynb"
@@ -79,8 +79,10 @@ class ExportManager:
             self._files.resolve(target.parent / name): content
             for name, content in exported.resources.items()
         }
-        for path, content in [*files.items(), (target, exported.body)]:
-            await self._put(path, content, overwrite)
+        for path, content in files.items():
+            # Formats share the pictures of a notebook: the same one again is no quarrel.
+            await self._put(path, content, overwrite, same=digest(content))
+        await self._put(target, exported.body, overwrite)
         return target
 
     def close(self) -> None:
@@ -103,12 +105,17 @@ class ExportManager:
                 "choose another file."
             )
 
-    async def _put(self, path: Path, content: bytes, overwrite: bool) -> None:
+    async def _put(
+        self, path: Path, content: bytes, overwrite: bool, same: str | None = None
+    ) -> None:
         try:
             await self._files.write_new(path, content)
         except FileExists:
-            if not overwrite:
+            try:
+                if not overwrite and same is None:
+                    raise
+                await self._files.write(path, content, None if overwrite else same)
+            except (FileExists, FileChanged):
                 raise FileExists(
                     f"{str(path)!r} exists already; choose another file, or overwrite it."
                 ) from None
-            await self._files.write(path, content, expected=None)

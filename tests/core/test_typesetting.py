@@ -201,7 +201,7 @@ l.412 \\(a + \\oops
 
 
 def test_the_log_says_what_stopped_it_and_where() -> None:
-    assert what_stopped(LOG) == "Undefined control sequence, at '\\\\(a + \\\\oops'"
+    assert what_stopped(LOG) == 'Undefined control sequence, at "\\(a + \\oops"'
     assert what_stopped("") == "it gave no reason"
     assert len(what_stopped(f"! {'x' * 500}\nl.1 {'y' * 500}\n")) < 300
     assert missing_part(LOG) is None

@@ -162,9 +162,20 @@ def test_images_go_into_their_folder_and_before_the_page(root: Path) -> None:
         "x.html",
     ]
     (root / "x.html").unlink()
+    files["my_report_files/b.png"] = b"another"
     with pytest.raises(FileExists):
         export(root, lambda manager: manager.export_file("n", "html", str(root / "x.html")), files)
     assert not (root / "x.html").exists()
+    assert (root / "my_report_files" / "b.png").read_bytes() == b"b"
+
+
+def test_two_formats_share_the_same_images(root: Path) -> None:
+    files = {"my_report_files/a.png": b"a"}
+    for name in ("x.html", "y.html"):
+        export(
+            root, lambda manager, to=name: manager.export_file("n", "html", str(root / to)), files
+        )
+    assert names(root) == ["my report.ipynb", "my_report_files/a.png", "x.html", "y.html"]
 
 
 def test_an_image_folder_that_leads_out_is_refused(root: Path, tmp_path: Path) -> None:
