@@ -28,7 +28,8 @@ COMMANDS = {
     "executions list": ("following", "list runs, newest first"),
     "executions watch": ("following", "follow a run on a notebook server"),
     "executions cancel": ("following", "cancel a run on a notebook server"),
-    "up": ("up", "open JupyterLab on this machine with a demo notebook"),
+    "up": ("up", "open a JupyterHub on this machine, for you alone"),
+    "down": ("down", "stop the hub that `up` opened, and its sessions"),
 }
 GROUPS = ("kernels", "executions")
 

@@ -1,173 +1,239 @@
-"""`up`: JupyterLab on this machine, on loopback, with a notebook to begin with."""
+"""`up`: a JupyterHub on this machine in one step, for its owner alone."""
 
 from __future__ import annotations
 
 import argparse
+import getpass
+import html
 import os
-import secrets
-import socket
+import re
 import sys
-from importlib import import_module
+import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode
 
-from blackroad_nb.adapters.lean_imports import skip_unused_imports
-from blackroad_nb.adapters.running_servers import RunningServer, running_servers
-from blackroad_nb.adapters.server_client import ServerAddress, ServerClient
+from blackroad_nb.adapters.process_files import claimed, holder
 from blackroad_nb.cli.arguments import add_examples, whole_number
+from blackroad_nb.cli.hub_process import (
+    START_SECONDS,
+    Hub,
+    Stopping,
+    answers,
+    end_all,
+    end_services,
+    listed,
+    session_count,
+)
 from blackroad_nb.cli.printing import write
-from blackroad_nb.errors import BlackRoadError, ExportUnavailable, InvalidInput
+from blackroad_nb.cli.signals import Interrupted
+from blackroad_nb.config import database_path
+from blackroad_nb.errors import Conflict, ExportUnavailable, HubUnreachable, InvalidInput
+from blackroad_nb.hub.up_databases import check_databases
+from blackroad_nb.hub.up_ports import hub_port, inner_port, is_free, public_port
+from blackroad_nb.hub.up_state import (
+    DEFAULT,
+    Settings,
+    StateFolder,
+    new_secret,
+    open_state,
+    write_private,
+)
 
-LOOPBACK = "127.0.0.1"
-FIRST_PORT = 8888
-PORTS_TRIED = 100
-DEMO = "welcome"
+_MOST_RESTARTS, _RESTART_WINDOW = 5, 60.0
+_LOOK_SECONDS = 0.1
+_CONFIG = """\
+# Written by `blackroad-nb up` at each start. Settings of your own go into hub_config.py
+# beside this file; it is read after this one.
+import os
+from blackroad_nb.hub.up_config import configure_up
+
+folder = os.path.dirname(os.path.abspath(__file__))
+configure_up(get_config(), folder)
+if os.path.exists(os.path.join(folder, "hub_config.py")):
+    load_subconfig(os.path.join(folder, "hub_config.py"))
+"""
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Open JupyterLab with the extension on, for this user on this machine only: it\n"
-        "listens on 127.0.0.1 and asks for a token. A folder without notebooks gets one to\n"
-        "begin with. When a server is open on the folder already, its link is printed."
+        "Open a JupyterHub for you alone: it listens on 127.0.0.1, and a link that is printed\n"
+        "logs you in. Sessions are processes of this machine, which isolates nothing, or with\n"
+        "--docker containers. A second `up` prints the link again; `down` stops everything."
     )
     add_examples(parser, "%(prog)s", "%(prog)s --folder ~/research --port 9000 --no-browser")
-    parser.add_argument("--folder", default="workspace", help="default: ./workspace (created)")
+    add_state(parser)
+    parser.add_argument("--folder", help="where your work lies (default: in the state folder)")
+    parser.add_argument("--docker", action="store_true", help="sessions in containers")
     parser.add_argument(
-        "--port", type=whole_number(1, 65535), help="default: 8888, or the next free one"
+        "--port", type=whole_number(1, 65535), help="default: 8000, or the next free one"
     )
+    parser.add_argument("--new-link", action="store_true", help="void the link and print another")
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
     parser.set_defaults(run=up)
 
 
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """Take the folder that holds everything of one hub."""
+    parser.add_argument("--state", default=DEFAULT, help=f"the hub's folder (default: {DEFAULT})")
+
+
 def up(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C, or point to the server that is there."""
-    folder = _make_folder(arguments.folder)
-    existing = _existing(folder)
-    if existing is not None:
-        write(f"JupyterLab is open on {folder} already:\n\n  {_link(existing, folder)}\n\n")
-        return 0
-    if find_spec("jupyterlab") is None:
-        raise ExportUnavailable("JupyterLab is not installed; pip install 'blackroad-nb[lab]'.")
-    port = _free_port(arguments.port)
-    _make_demo(arguments, folder)
-    if arguments.db:
-        os.environ["NOTEBOOK_DB"] = arguments.db  # the server in this process reads it there
-    write(f"Starting JupyterLab on {folder} (Ctrl-C stops it) ...\n")
-    sys.stdout.flush()
-    _serve(folder, port, not arguments.no_browser)
+    """Serve until Ctrl-C, or point to the hub that is there."""
+    _require_packages(arguments.docker)
+    state = open_state(arguments.state)
+    with claimed(state.up_claim) as mine:
+        if not mine:
+            return _point_to(state, arguments)
+        stopping = Stopping()
+        with stopping.listening():
+            return _run(state, arguments, stopping)
+
+
+def _run(state: StateFolder, arguments: argparse.Namespace, stopping: Stopping) -> int:
+    try:
+        settings = _prepare(state, arguments)
+        _serve(Hub(state, settings), state, settings, arguments, stopping)
+    except Interrupted:
+        stopped = end_all(state)
+        write(f"\nStopped {listed(stopped)}.\n" if stopped else "\nStopped.\n")
+    except BaseException:
+        end_all(state)
+        raise
     return 0
 
 
-def _make_folder(named: str) -> Path:
+def _serve(
+    hub: Hub,
+    state: StateFolder,
+    settings: Settings,
+    arguments: argparse.Namespace,
+    stopping: Stopping,
+) -> None:
+    """Keep a hub running, whatever kills it, until a signal ends this."""
+    starts: list[float] = []
+    while True:
+        if not hub.alive:
+            end_services(state)
+            hub.start(stopping)
+        hub.wait_ready()
+        if not starts:
+            _announce(state, settings, arguments)
+        starts.append(time.monotonic())
+        hub.wait_end()
+        if not hub.ended_by_signal:
+            raise HubUnreachable(f"the hub ended by itself; {str(state.log)!r} says why.")
+        if len(starts) >= _MOST_RESTARTS and starts[-_MOST_RESTARTS] > starts[-1] - _RESTART_WINDOW:
+            raise HubUnreachable(f"the hub is ended again and again; see {str(state.log)!r}.")
+        _say("The hub was killed; starting it again. Sessions go on.")
+
+
+def _prepare(state: StateFolder, arguments: argparse.Namespace) -> Settings:
+    """Write down what the hub is to be made of, unless it is running already."""
+    kept = state.settings()
+    if kept is not None and holder(state.hub_claim) is not None:
+        _check_same(kept, arguments)
+        _say("The hub is running already; this takes care of it from now on.")
+        return kept
+    check_databases(state.path)
+    _say("Starting JupyterHub (Ctrl-C stops it) ...")
+    settings = _settings(state, arguments, kept)
+    if not state.profiles.exists():
+        from blackroad_nb.hub.profiles import DEFAULT_FILE
+
+        write_private(state.profiles, DEFAULT_FILE)
+    write_private(state.config, _CONFIG)
+    state.keep(settings)
+    return settings
+
+
+def _settings(state: StateFolder, arguments: argparse.Namespace, kept: Settings | None) -> Settings:
+    sessions = session_count(state)
+    proxied = holder(state.proxy_claim) is not None
+    inner = kept.proxy_port if kept and (proxied or is_free(kept.proxy_port)) else inner_port()
+    return Settings(
+        owner=owner_name(getpass.getuser()),
+        port=public_port(arguments.port, kept.port if kept else None, proxied),
+        hub_port=hub_port(kept.hub_port if kept else None, sessions),
+        proxy_port=inner,
+        proxy_secret=kept.proxy_secret if kept else new_secret(),
+        api_token=kept.api_token if kept else new_secret(),
+        database=str(database_path(os.environ, arguments.db)),
+        folder=_folder(arguments.folder, kept),
+        docker=arguments.docker,
+        hub_id=kept.hub_id if kept and kept.hub_id else f"up-{new_secret()[:12]}",
+    )
+
+
+def owner_name(account: str) -> str:
+    """Return the user of the hub for this user of the machine; pages and paths carry it."""
+    return re.sub(r"[^a-z0-9._-]+", "-", account.lower()).strip("-._") or "owner"
+
+
+def _folder(named: str | None, kept: Settings | None) -> str:
+    if named is None:
+        return kept.folder if kept else ""
     folder = Path(os.path.realpath(os.path.expanduser(named)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"{str(folder)!r} cannot be made: {error.strerror}.") from None
-    return folder
+    return str(folder)
 
 
-def _existing(folder: Path) -> RunningServer | None:
-    """Return a server of this very folder that has the extension on."""
-    for server in running_servers():
-        if os.path.realpath(server.root) == str(folder):
-            try:
-                client = ServerClient(ServerAddress(server.url, server.token, server.socket))
-                client.health()
-            except BlackRoadError:
-                continue
-            return server
-    return None
+def _point_to(state: StateFolder, arguments: argparse.Namespace) -> int:
+    """Print the link of the hub that another `up` takes care of."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        settings = state.settings()
+        if settings is not None and holder(state.hub_claim) is not None and answers(settings):
+            break
+        pid = holder(state.up_claim)
+        if pid is None:
+            return up(arguments)
+        if time.monotonic() > deadline:
+            raise Conflict(
+                f"the state folder {str(state.path)!r} is in use by process {pid}, whose hub "
+                "does not answer; `blackroad-nb down` ends it."
+            )
+        time.sleep(_LOOK_SECONDS)
+    _check_same(settings, arguments)
+    write("JupyterHub is open already.\n")
+    _announce(state, settings, arguments)
+    return 0
 
 
-def _link(server: RunningServer, folder: Path) -> str:
-    return _address(server.url, server.token, folder)
+def _check_same(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Refuse what a running hub is not. Raises Conflict."""
+    differs = {
+        f"on port {settings.port}": arguments.port not in (None, settings.port),
+        "with local sessions": arguments.docker and not settings.docker,
+        f"with the folder {settings.folder or 'in its state'}": arguments.folder is not None
+        and os.path.realpath(os.path.expanduser(arguments.folder)) != settings.folder,
+    }
+    for what, is_so in differs.items():
+        if is_so:
+            raise Conflict(f"the hub is running already {what}; `blackroad-nb down` stops it.")
 
 
-def _address(url: str, token: str, folder: Path) -> str:
-    page = f"lab/tree/{quote(DEMO)}.ipynb" if (folder / f"{DEMO}.ipynb").exists() else "lab"
-    return f"{url}{page}?{urlencode({'token': token})}"
+def _announce(state: StateFolder, settings: Settings, arguments: argparse.Namespace) -> None:
+    link = state.link(settings, new=arguments.new_link)
+    _say(f"\nJupyterHub is ready. This link logs you in; keep it to yourself:\n\n  {link}\n")
+    if not settings.docker:
+        _say("Sessions are processes of this machine: nothing keeps them from your files.")
+    work = settings.folder or str(state.path / "workspaces")
+    _say(f"Your work lies in {work}")
+    if not arguments.no_browser and _has_screen():
+        _open_browser(state, link)
 
 
-def _free_port(wanted: int | None) -> int:
-    tried = [wanted] if wanted else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
-    for port in tried:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-    if wanted:
-        raise InvalidInput(f"port {wanted} is in use; give another, or none to take a free one.")
-    raise InvalidInput(f"no port from {FIRST_PORT} on is free; give one with --port.")
+def _open_browser(state: StateFolder, link: str) -> None:
+    """Open the link by way of a private file: other users see the words of a command."""
+    import threading
+    import webbrowser
 
-
-def _make_demo(arguments: argparse.Namespace, folder: Path) -> None:
-    """Copy the demo notebook into a folder that has none, and register it."""
-    from blackroad_nb.cli.parts import run_with_parts
-    from blackroad_nb.local import LocalParts
-
-    async def work(parts: LocalParts) -> None:
-        await parts.templates.copy(DEMO, str(folder / f"{DEMO}.ipynb"))
-
-    if not any(folder.glob("*.ipynb")):
-        run_with_parts(arguments, work)
-
-
-def _serve(folder: Path, port: int, opens_browser: bool) -> None:
-    skip_unused_imports()  # this process is ours alone; its server starts 0.8 s sooner
-    _ask_nothing()
-    token = secrets.token_hex(24)
-    lab: Any = import_module("jupyterlab.labapp").LabApp
-    server = lab.initialize_server(argv=_options(folder, port, token))
-    link = _address(server.connection_url, token, folder)
-    server.io_loop.add_callback(_announce, link, opens_browser)
-    server.start()
-    write("JupyterLab has stopped.\n")
-
-
-def _ask_nothing() -> None:
-    """Give JupyterLab our defaults: no news from elsewhere, so no question about them."""
-    paths = [os.path.dirname(__file__), os.environ.get("JUPYTER_CONFIG_PATH", "")]
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-
-
-def _options(folder: Path, port: int, token: str) -> list[str]:
-    """Return what decides over the user's own Jupyter configuration."""
-    options = [
-        f"--ServerApp.ip={LOOPBACK}",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
-        f"--ServerApp.root_dir={folder}",
-        f"--IdentityProvider.token={token}",
-        "--ServerApp.open_browser=False",
-        "--ServerApp.answer_yes=True",
-        "--ServerApp.log_level=WARN",
-        "--LabApp.log_level=WARN",
-        # The default is longer than tornado allows, and it warns about that.
-        "--ServerApp.tornado_settings={'ws_ping_timeout': 30_000}",
-        # Other users of this machine cannot read along (jupyter_client 8.10 or newer).
-        "--KernelManager.transport_encryption=auto",
-        # An editable install brings no data files, so the extension is named here.
-        "--ServerApp.jpserver_extensions={'jupyterlab': True, 'blackroad_nb': True}",
-    ]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--ServerApp.allow_root=True")
-    return options
-
-
-def _announce(link: str, opens_browser: bool) -> None:
-    write(f"JupyterLab is ready:\n\n  {link}\n\n")
-    sys.stdout.flush()
-    if opens_browser and _has_screen():
-        import threading
-        import webbrowser
-
-        threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+    address = html.escape(link, quote=True)
+    write_private(state.page, f'<meta http-equiv="refresh" content="0; url={address}">')
+    threading.Thread(target=webbrowser.open, args=(state.page.as_uri(),), daemon=True).start()
 
 
 def _has_screen() -> bool:
@@ -175,3 +241,21 @@ def _has_screen() -> bool:
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _require_packages(docker: bool) -> None:
+    if os.name == "nt":
+        raise ExportUnavailable("JupyterHub does not run on Windows; use `jupyter lab` there.")
+    needed = ["jupyterhub", "jupyterhub_traefik_proxy", "yaml"]
+    needed.append("dockerspawner" if docker else "jupyterlab")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise ExportUnavailable(
+            f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
+            "pip install 'blackroad-nb[lab,hub]'."
+        )
+
+
+def _say(text: str) -> None:
+    write(text + "\n")
+    sys.stdout.flush()

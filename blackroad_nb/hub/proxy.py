@@ -75,19 +75,17 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
 
     async def start(self) -> None:
         """Take over the proxy that runs with this very configuration, or start one."""
-        file = Path(self.static_config_file)
-        before = file.read_bytes() if file.exists() else b""
+        before = self._static_config_text()
         self.extra_static_config = {
             **STATIC_CONFIG,
             "entryPoints": {self.traefik_entrypoint: dict(_ENTRY_POINT)},
-            **self.extra_static_config,
+            **self.extra_static_config,  # type: ignore[has-type]
         }
         await self._setup_traefik_static_config()
-        self._make_private(file)
         await self._setup_traefik_dynamic_config()
         if holder(self._claim_path) is None:
             await self._start_anew()
-        elif before != file.read_bytes() or not await self._answers(_ADOPTION_SECONDS):
+        elif before != self._static_config_text() or not await self._answers(_ADOPTION_SECONDS):
             self.log.info("Replacing a proxy that was left over with other settings")
             await asyncio.to_thread(end, self._claim_path)
             await self._start_anew()
@@ -117,8 +115,9 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
                 pass_fds=(own.descriptor,),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C in a terminal is the hub's to handle
+                # The child names itself, so that a kill of the hub cannot come between.
+                preexec_fn=lambda: own.name_holder(os.getpid()),  # noqa: PLW1509
             )
-            own.name_holder(self.traefik_process.pid)
         finally:
             own.release()
 
@@ -151,7 +150,7 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
             try:
                 await self._start_anew()
             except (OSError, RuntimeError) as error:
-                self.log.error("The proxy could not be started again: %s", error)
+                self.log.error("The proxy could not be started again: %s", error)  # noqa: TRY400
             else:
                 self.log.info("The proxy is back")
 
@@ -176,9 +175,9 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
         if self.traefik_process is not None:
             self.traefik_process.poll()
 
-    @staticmethod
-    def _make_private(file: Path) -> None:
-        file.chmod(0o600)
+    def _static_config_text(self) -> bytes:
+        file = Path(self.static_config_file)
+        return file.read_bytes() if file.exists() else b""
 
 
 def _program() -> str:

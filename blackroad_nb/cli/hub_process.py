@@ -1,0 +1,189 @@
+"""The hub as a child of `up`: started, watched, started again, and stopped with all it has."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from blackroad_nb.adapters.process_files import claim, end, holder, holders
+from blackroad_nb.cli.signals import Interrupted, endings
+from blackroad_nb.errors import Conflict, HubUnreachable
+from blackroad_nb.hub.up_state import LOOPBACK, Settings, StateFolder
+
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
+_SESSION_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
+_WATCH_SECONDS = 0.25
+_SESSIONS = "session-*"
+_SERVICES = "service*"
+_LOG_LINE = re.compile(r"^\[[A-Z] [^\]]*\] ")
+_SERIOUS = re.compile(r"^\[[CE] [^\]]*\] ")
+
+
+class Stopping:
+    """Takes the first signal that asks to end as `Interrupted`, and no other after it.
+
+    What must not be torn in two is done within `held`.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._held = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, *endings())
+        before = {number: signal.signal(number, self._take) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self._number is not None:
+                raise Interrupted(self._number)
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if self._number is None:
+            self._number = number
+            if not self._held:
+                raise Interrupted(number)
+
+
+class Hub:
+    """The hub of one state folder, whoever started it."""
+
+    def __init__(self, state: StateFolder, settings: Settings) -> None:
+        self._state = state
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def alive(self) -> bool:
+        if self._process is not None:
+            self._process.poll()
+        return holder(self._state.hub_claim) is not None
+
+    @property
+    def ended_by_signal(self) -> bool:
+        """Whether something outside ended it; False when it gave up by itself."""
+        return self._process is None or (self._process.returncode or 0) < 0
+
+    def start(self, stopping: Stopping) -> None:
+        """Start the process in a session of its own, so that Ctrl-C is ours to handle."""
+        own = claim(self._state.hub_claim)
+        if own is None:
+            raise Conflict(f"another hub has just been started in {str(self._state.path)!r}.")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        log = os.open(self._state.log, flags, 0o600)
+        try:
+            self._log_start = os.fstat(log).st_size
+            command = [sys.executable, "-P", "-m", "blackroad_nb.cli.hub_server"]
+            with stopping.held():
+                self._process = subprocess.Popen(
+                    [*command, str(own.descriptor), str(self._state.config)],
+                    cwd=self._state.path,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,  # a file: whoever inherits it outlives this process
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=(own.descriptor,),
+                )
+                own.name_holder(self._process.pid)
+        finally:
+            os.close(log)
+            own.release()
+
+    def wait_ready(self) -> None:
+        """Wait until the pages answer.
+
+        Raises:
+            HubUnreachable: it ended, or does not answer in time; says what the log says.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(self._settings):
+            if not self.alive:
+                raise HubUnreachable(f"the hub did not start: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise HubUnreachable(
+                    f"the hub does not answer; {str(self._state.log)!r} may say why."
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def wait_end(self) -> None:
+        """Wait until it is gone."""
+        while self.alive:
+            time.sleep(_WATCH_SECONDS)
+
+    def _last_words(self) -> str:
+        """Return the last complaint of its log: a serious line, or an exception's last."""
+        with self._state.log.open("rb") as file:
+            file.seek(self._log_start)
+            lines = file.read()[-100_000:].decode(errors="replace").splitlines()
+        serious = [line for line in lines if _SERIOUS.match(line)]
+        tails = [line for line in lines if re.match(r"^\w[\w.]*(Error|Exception|Exit): ", line)]
+        said = (tails or serious or lines or ["it said nothing"])[-1]
+        return f"{_LOG_LINE.sub('', said).strip()[:300]} (all of it: {str(self._state.log)!r})"
+
+
+def answers(settings: Settings, seconds: float = 2.0) -> bool:
+    """Tell whether the hub answers through its proxy."""
+    connection = http.client.HTTPConnection(LOOPBACK, settings.port, timeout=seconds)
+    try:
+        connection.request("GET", "/hub/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def session_count(state: StateFolder) -> int:
+    """Return how many local sessions are running."""
+    return len(holders(state.claims, _SESSIONS))
+
+
+def end_services(state: StateFolder) -> None:
+    """End what a killed hub left of its own services: the next hub starts them again."""
+    for name in holders(state.claims, _SERVICES):
+        end(state.claims / name)
+
+
+def end_all(state: StateFolder) -> list[str]:
+    """Stop hub, proxy, services and sessions; return what was stopped, in words.
+
+    The hub goes first: it stops its sessions as it should. Then comes what is left.
+    """
+    sessions = session_count(state)
+    stopped = ["the hub"] if end(state.hub_claim, STOP_SECONDS) else []
+    if end(state.proxy_claim) or stopped:
+        stopped.append("its proxy" if stopped else "the proxy")
+    end_services(state)
+    for name in holders(state.claims, _SESSIONS):
+        end(state.claims / name, _SESSION_SECONDS, group=True)
+    if sessions:
+        stopped.append("1 session" if sessions == 1 else f"{sessions} sessions")
+    state.page.unlink(missing_ok=True)
+    return stopped
+
+
+def listed(words: list[str]) -> str:
+    """Join words as a sentence has them."""
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
