@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
-import unicodedata
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from blackroad_nb.core.document import Document, digest, parse_document, serialize_document
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import (
     HistoryQuery,
@@ -36,19 +32,13 @@ from blackroad_nb.core.usage import (
     usage_of,
 )
 from blackroad_nb.errors import (
-    FileChanged,
-    FileExists,
-    InvalidInput,
-    InvalidNotebook,
     KernelExists,
     KernelNotFound,
     NotebookExists,
     NotebookNotFound,
-    PathNotAllowed,
     RunNotFound,
     StoreError,
 )
-from blackroad_nb.ports import NotebookFile
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 # What a finishing row may leave open, because the pending one knew it.
@@ -301,71 +291,3 @@ def _within(event: UsageEvent, query: UsageQuery) -> bool:
 def _usage_key(event: UsageEvent, by: str) -> str | None:
     day = event.occurred_at.astimezone(UTC).date().isoformat()
     return {"user": event.subject, "notebook": event.path, "day": day}[by]
-
-
-class MemoryNotebookFiles:
-    """`ports.NotebookFiles` in a dictionary; there are no links to follow.
-
-    Args:
-        roots: folders under which every path must lie.
-        files: what is there at first, by absolute path.
-    """
-
-    def __init__(
-        self, roots: Iterable[Path] = (Path("/"),), files: dict[Path, bytes] | None = None
-    ) -> None:
-        self._roots = tuple(roots)
-        self.files: dict[Path, bytes] = dict(files or {})
-
-    def resolve(self, path: str | Path) -> Path:
-        text = os.fspath(path)
-        if not text or "\0" in text:
-            raise InvalidInput("The path is empty or holds a NUL character; give a file path.")
-        if not text.isascii() and any(unicodedata.category(c) == "Cs" for c in text):
-            raise InvalidInput(f"The path {text!r} is not UTF-8 text; rename the file.")
-        real = Path(posixpath.normpath("/" + text.lstrip("/")))
-        if not any(PurePosixPath(real).is_relative_to(root) for root in self._roots):
-            allowed = ", ".join(str(root) for root in self._roots)
-            raise PathNotAllowed(f"{text!r} leads outside the allowed folders ({allowed}).")
-        return real
-
-    async def create(self, path: Path, document: Document) -> None:
-        await self.write_new(path, serialize_document(document))
-
-    async def read(self, path: Path) -> NotebookFile:
-        if path not in self.files:
-            raise NotebookNotFound(f"There is no file {str(path)!r}.")
-        content = self.files[path]
-        try:
-            document = parse_document(content)
-        except InvalidNotebook as error:
-            raise InvalidNotebook(f"{str(path)!r} is not a readable notebook. {error}") from None
-        return NotebookFile(path, document, digest(content))
-
-    async def write(
-        self,
-        path: Path,
-        content: bytes,
-        expected: str | None,
-        durable: bool = True,  # noqa: ARG002, a dictionary has no disk
-    ) -> str:
-        current = digest(self.files[path]) if path in self.files else None
-        if expected is not None and current != expected:
-            raise FileChanged(
-                f"{str(path)!r} changed on disk since it was read; it was left as it is."
-            )
-        self.files[path] = content
-        return digest(content)
-
-    async def write_new(self, path: Path, content: bytes) -> None:
-        if path in self.files:
-            raise FileExists(
-                f"{str(path)!r} exists already; choose another path or adopt the file."
-            )
-        self.files[path] = content
-
-    async def check_place(self, path: Path) -> None:
-        """A dictionary takes every path."""
-
-    async def delete(self, path: Path) -> None:
-        self.files.pop(path, None)

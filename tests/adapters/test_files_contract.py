@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blackroad_nb.adapters.files import DiskNotebookFiles
-from blackroad_nb.adapters.memory import MemoryNotebookFiles
+from blackroad_nb.adapters.memory_files import MemoryNotebookFiles
 from blackroad_nb.core.document import digest, new_document, serialize_document
 from blackroad_nb.errors import (
     FileChanged,

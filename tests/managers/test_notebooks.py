@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from blackroad_nb.adapters.memory import MemoryNotebookFiles, MemoryStore
+from blackroad_nb.adapters.memory import MemoryStore
+from blackroad_nb.adapters.memory_files import MemoryNotebookFiles
 from blackroad_nb.core.document import new_document, parse_document, serialize_document
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery

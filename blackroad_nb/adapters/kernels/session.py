@@ -11,53 +11,28 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from blackroad_nb.adapters.kernels.channel import ShellChannel, read_on
 from blackroad_nb.adapters.kernels.host import KernelHost
 from blackroad_nb.adapters.kernels.reading import Message, read_message, read_some, told_by
+from blackroad_nb.adapters.kernels.request import Request, ended, told
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.outputs import encodable, error_output, error_text
 from blackroad_nb.errors import KernelStartFailed
 from blackroad_nb.ports import CellLimits, CellOutcome, Clock
 
 if TYPE_CHECKING:
-    from blackroad_nb.adapters.kernels.outputs import CellOutputs, OutputClient
+    from blackroad_nb.adapters.kernels.outputs import OutputClient
 
 log = logging.getLogger(__name__)
 
-Ending = Literal["done", "died", "late"]
-
 RESEND_SECONDS = 0.5  # a kernel that subscribed us late gets asked again
 QUIET_SECONDS = 4.0  # replied, but idle never came: the message was lost
-KILL_SECONDS = 5.0
 _WRAPPING = 1000  # bytes of a stream message around its text
 LAST_WORDS_SECONDS = 0.05  # silence after which a dead kernel has said everything
-
-
-@dataclass
-class Request:
-    """The cell that is running."""
-
-    msg_id: str
-    outputs: CellOutputs
-    ended: asyncio.Future[Ending]
-    idle: bool = False
-    reply: Mapping[str, Any] | None = None
-    heard: float = field(default_factory=monotonic)  # when its last message came
-
-    def end(self, how: Ending) -> None:
-        if not self.ended.done():
-            self.ended.set_result(how)
-
-    def renew(self) -> None:
-        """Wait anew after a time-out, unless the end came at that very moment."""
-        self.ended = self.ended.get_loop().create_future()
-        if self.idle and self.reply is not None:
-            self.end("done")
 
 
 class KernelSession:
@@ -225,24 +200,24 @@ class KernelSession:
         return message
 
     async def _await_end(self, request: Request, limits: CellLimits) -> tuple[Status, str | None]:
-        how = await _ended(request, limits.timeout_seconds)
+        how = await ended(request, limits.timeout_seconds)
         if how == "late":
             return await self._stop_late(request, limits)
         if how == "died":
             await self._hear_last_words()
             return self._killed(request)
         self._busy = False
-        return _told(request)
+        return told(request)
 
     async def _stop_late(self, request: Request, limits: CellLimits) -> tuple[Status, str | None]:
         limit = f"ran longer than {limits.timeout_seconds:g} s"
         request.renew()
         with contextlib.suppress(RuntimeError):  # a kernel that died right now
             await self.host.interrupt()
-        how = await _ended(request, limits.grace_seconds)
+        how = await ended(request, limits.grace_seconds)
         if how == "done":
             self._busy = False
-            _, error = _told(request)
+            _, error = told(request)
             text = f"CellTimeout: The cell {limit} and was interrupted."
             return Status.TIMEOUT, f"{text}\n{error}" if error else text
         if how == "late":
@@ -340,28 +315,3 @@ def _output_client(client: Any) -> OutputClient:
     from blackroad_nb.adapters.kernels.outputs import OutputClient
 
     return OutputClient(client)
-
-
-async def _ended(request: Request, seconds: float | None) -> Ending:
-    if seconds is None:
-        return await request.ended
-    timer = asyncio.get_running_loop().call_later(seconds, request.end, "late")
-    try:
-        return await request.ended
-    finally:
-        timer.cancel()
-
-
-def _told(request: Request) -> tuple[Status, str | None]:
-    """Return the status and error that the kernel's reply tells."""
-    reply = request.reply or {}
-    if reply.get("status") == "ok":
-        return Status.SUCCESS, None
-    if reply.get("status") == "error":
-        error = error_text(
-            str(reply.get("ename", "Error")),
-            str(reply.get("evalue", "")),
-            [str(line) for line in reply.get("traceback") or ()],
-        )
-        return Status.ERROR, error
-    return Status.ABORTED, "The kernel refused the cell: its queue had been aborted."
