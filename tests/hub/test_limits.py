@@ -26,6 +26,8 @@ profiles:
     max_sessions: 2
   - name: slow
     environment: {TINY_DELAY: 30}
+  - name: later
+    environment: {TINY_DELAY: 3}
   - name: broken
     environment: {TINY_EXIT: 3}
 """
@@ -202,6 +204,20 @@ def test_a_start_that_the_killed_hub_left_half_way_is_no_orphan(hub: HubProcess)
     hub.restart()
     until(lambda: not rows(hub, "starting"))
     assert hub.start("user0", profile="small")[0] == 201
+
+
+def test_a_start_that_outlives_the_killed_hub_is_taken_over(hub: HubProcess) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(hub.start, "user0", profile="later")
+        until(lambda: sessions(hub))
+        hub.kill()
+        with pytest.raises((ConnectionError, OSError)):
+            started.result()
+    before = sessions(hub)
+    hub.restart()
+    hub.wait_ready("user0")
+    assert sessions(hub) == before
+    assert {row[0] for row in rows(hub, "running")} == set(before)
 
 
 def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
