@@ -79,20 +79,17 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Nobody can start a session now",
         "An administrator of this hub has to mend the file.",
     ),
-    "switched_off": (
-        "Sessions are switched off",
-        "Nobody can start one now; an administrator can switch them on again.",
+    "user_not_permitted": (
+        "This user may not have sessions",
+        "Make the user a researcher first.",
     ),
-    "profile_not_yours": ("This profile is not for you", "Choose another one below."),
-    "limit_per_hub": (
-        "All places are taken",
-        "Try again when one is free, or ask an administrator to stop what is not needed.",
-    ),
-    "limit_per_profile": (
-        "All places of this profile are taken",
-        "Choose another profile, or try again when one is free.",
-    ),
-    "limit_per_user": ("You have as many sessions as you may", "Stop one of yours first."),
+    # What the policy says of these tells the way out already.
+    "switched_off": ("Sessions are switched off", ""),
+    "profile_not_yours": ("This profile is not for you", ""),
+    "limit_per_hub": ("All places are taken", ""),
+    "limit_per_profile": ("All places of this profile are taken", ""),
+    "limit_per_user": ("You have as many sessions as you may", ""),
+    "cross_site": ("This start was not asked for by you", "If you want it, start it here."),
     "invalid_input": ("This launch could not be understood", "Choose below and start again."),
     "template_not_found": ("There is no such template", "Choose one below."),
     "image_missing": (
