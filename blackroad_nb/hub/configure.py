@@ -10,6 +10,8 @@ from typing import Any
 
 from blackroad_nb.errors import InvalidInput
 from blackroad_nb.hub.scopes import ADMINS, LAUNCH, RESEARCHERS, SCOPES, roles
+from blackroad_nb.hub.service_role import roles as service_roles
+from blackroad_nb.hub.service_role import service
 
 SWITCH = "FEATURE_NOTEBOOK_LAUNCHER"
 _OFF = ("0", "false", "off", "no")
@@ -58,6 +60,8 @@ def configure(
     _check_profiles(profiles)
     _set_hub(c, folder, enabled)
     _set_spawner(c, docker, network)
+    sessions = service(folder, hub_id=hub_id or "default", sweep=docker)
+    c.JupyterHub.services = [*_listed(c.JupyterHub, "services"), sessions]
     mixin = c.PolicyMixin
     mixin.state_folder = str(folder)
     mixin.profiles_file = str(Path(profiles).absolute()) if profiles else ""
@@ -95,7 +99,7 @@ def _set_hub(c: Any, folder: Path, enabled: bool) -> None:
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.custom_scopes = SCOPES
-    hub.load_roles = [*_listed(hub, "load_roles"), *roles()]
+    hub.load_roles = [*_listed(hub, "load_roles"), *roles(), *service_roles()]
     groups: dict[str, Any] = {RESEARCHERS: {"users": []}, ADMINS: {"users": []}}
     hub.load_groups = {**groups, **_mapped(hub, "load_groups")}
     hub.template_paths = [*_listed(hub, "template_paths"), str(TEMPLATES)]

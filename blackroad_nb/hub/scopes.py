@@ -28,6 +28,7 @@ ADMINS = "admins"
 # by somebody whose permission to start was taken away.
 USER_SCOPES = (
     "access:servers!user",
+    "access:services!service=blackroad",
     "delete:servers!user",
     "read:servers!user",
     "read:shares!user",

@@ -25,10 +25,12 @@ class Viewer:
 
     Attributes:
         may_manage: holds MANAGE_NOTEBOOKS, so sees everybody's sessions.
+        may_launch: holds LAUNCH_NOTEBOOKS.
     """
 
     name: str
     may_manage: bool = False
+    may_launch: bool = True
 
 
 class SessionManager:
@@ -97,6 +99,12 @@ class SessionManager:
             LaunchRefused, LimitReached, SessionFailed, InvalidInput: as the hub says.
         """
         self._check_viewer(user, name)
+        if not self._viewer.may_launch:
+            raise LaunchRefused(
+                "Starting sessions needs the permission LAUNCH_NOTEBOOKS, which you do not hold or"
+                " which this token does not carry.",
+                "not_permitted",
+            )
         session = await self._look(user, name)
         if session is not None and session.active:
             raise SessionActive(

@@ -137,6 +137,15 @@ def test_others_sessions_are_for_managers_alone(scene, act):
     assert scene.hub.asked == []  # refused before the hub was troubled
 
 
+def test_whoever_may_not_launch_may_still_look_and_stop(scene):
+    done(scene.of("ada").start("ada"))
+    revoked = SessionManager(scene.hub, scene.log, Viewer("ada", may_launch=False))
+    assert names(done(revoked.list())) == ["ada/ running"]
+    assert done(revoked.stop("ada")).state is ServerState.STOPPED
+    with pytest.raises(LaunchRefused, match="LAUNCH_NOTEBOOKS"):
+        done(revoked.start("ada"))
+
+
 def test_a_manager_sees_starts_and_stops_everybodys(scene):
     root = scene.of("root", may_manage=True)
     done(root.start("ada"))
