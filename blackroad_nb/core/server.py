@@ -123,6 +123,9 @@ def after(
 ) -> ServerRecord:
     """Return the record as it is after an event.
 
+    Of a session that was asked to stop, how its process then ended explains nothing:
+    the reason and message of the asking stay.
+
     Raises:
         InvalidInput: nothing of the kind can happen in this state.
     """
@@ -130,6 +133,8 @@ def after(
     if state is None:
         raise InvalidInput(f"A session that is {record.state} cannot meet {event.value!r}.")
     ended = not TRANSITIONS[state]
+    if record.state is _S.STOPPING and event in (_E.FAILED, _E.DIED, _E.LOST):
+        reason = message = ""
     return replace(
         record,
         state=state,

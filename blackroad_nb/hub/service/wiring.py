@@ -54,13 +54,8 @@ def _engine_sweep(hub_id: str) -> Sweep:
     """Return what removes containers; Docker's library is loaded with the first sweep."""
 
     async def sweep(active_ids: Callable[[], Awaitable[Collection[str]]]) -> int:
-        from blackroad_nb.adapters.docker_engine import DockerEngine
         from blackroad_nb.hub.orphans import sweep as sweep_engine
 
-        engine = DockerEngine()
-        try:
-            return len(await sweep_engine(engine, hub_id, active_ids))
-        finally:
-            engine.close()
+        return len(await sweep_engine(hub_id, active_ids))
 
     return sweep

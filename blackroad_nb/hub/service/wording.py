@@ -25,7 +25,7 @@ _STATES = {
 }
 _HEADINGS: tuple[tuple[type[BlackRoadError], str], ...] = (
     (HubUnreachable, "The hub does not answer"),
-    (LaunchRefused, "That is not for you"),
+    (LaunchRefused, "You may not do this"),
     (SessionNotFound, "There is no such session"),
     (InvalidInput, "That cannot be done"),
 )
@@ -42,7 +42,9 @@ class Words:
         return _STATES[session.state]
 
     def name(self, session: Session) -> str:
-        return f"Session {session.server_name}" if session.server_name else "My session"
+        """Return what a card is called: its profile, which is what was chosen."""
+        named = (session.server_name, session.profile or "Session")
+        return " · ".join(word for word in named if word)
 
     def moment(self, moment: datetime) -> str:
         """Say a time in UTC; the year only when it is another one."""
