@@ -24,8 +24,8 @@ _SESSION_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
 _WATCH_SECONDS = 0.25
 _SESSIONS = "session-*"
-_SERVICES = "service*"
-_LOG_LINE = re.compile(r"^\[[A-Z] [^\]]*\] ")
+_RAISED = re.compile(r" {0,4}(?:\w+\.)*[A-Z]\w*: ")  # the last line of a traceback
+_NOT_SAID = re.compile(r"^(?:\[[A-Z] [^\]]*\] | *blackroad_nb\.errors\.\w+: )")
 _SERIOUS = re.compile(r"^\[[CE] [^\]]*\] ")
 
 
@@ -138,9 +138,9 @@ class Hub:
             file.seek(self._log_start)
             lines = file.read()[-100_000:].decode(errors="replace").splitlines()
         serious = [line for line in lines if _SERIOUS.match(line)]
-        tails = [line for line in lines if re.match(r"^\w[\w.]*(Error|Exception|Exit): ", line)]
+        tails = [line for line in lines if _RAISED.match(line)]
         said = (tails or serious or lines or ["it said nothing"])[-1]
-        return f"{_LOG_LINE.sub('', said).strip()[:300]} (all of it: {str(self._state.log)!r})"
+        return f"{_NOT_SAID.sub('', said).strip()[:300]} (all of it: {str(self._state.log)!r})"
 
 
 def answers(settings: Settings, seconds: float = 2.0) -> bool:
@@ -160,22 +160,16 @@ def session_count(state: StateFolder) -> int:
     return len(holders(state.claims, _SESSIONS))
 
 
-def end_services(state: StateFolder) -> None:
-    """End what a killed hub left of its own services: the next hub starts them again."""
-    for name in holders(state.claims, _SERVICES):
-        end(state.claims / name)
-
-
 def end_all(state: StateFolder) -> list[str]:
-    """Stop hub, proxy, services and sessions; return what was stopped, in words.
+    """Stop hub, proxy and sessions; return what was stopped, in words.
 
-    The hub goes first: it stops its sessions as it should. Then comes what is left.
+    The hub goes first: it stops its sessions as it should. Then comes what is left; its
+    service ends with it.
     """
     sessions = session_count(state)
     stopped = ["the hub"] if end(state.hub_claim, STOP_SECONDS) else []
     if end(state.proxy_claim) or stopped:
         stopped.append("its proxy" if stopped else "the proxy")
-    end_services(state)
     for name in holders(state.claims, _SESSIONS):
         end(state.claims / name, _SESSION_SECONDS, group=True)
     if sessions:

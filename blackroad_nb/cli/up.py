@@ -20,7 +20,6 @@ from blackroad_nb.cli.hub_process import (
     Stopping,
     answers,
     end_all,
-    end_services,
     listed,
     session_count,
 )
@@ -113,7 +112,6 @@ def _serve(
     starts: list[float] = []
     while True:
         if not hub.alive:
-            end_services(state)
             hub.start(stopping)
         hub.wait_ready()
         if not starts:

@@ -18,8 +18,8 @@ from traitlets import Unicode, default
 
 LEAST_TOKEN = 32  # characters; a shorter file is no token of ours
 NO_LINK = (
-    "This link is not valid, or not any more. Run `blackroad-nb up` again in a terminal of "
-    "this machine: it prints the link that is."
+    "This link is not valid, or not any more. Run `blackroad-nb up` in a terminal of "
+    "this machine; it prints the valid one."
 )
 _PAGE = """\
 <main class="container" id="link-login" style="max-width: 40rem; padding-top: 2rem">

@@ -92,6 +92,8 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
         else:
             self.log.info("Going on with the proxy that is running already")
         self._watch = asyncio.create_task(self._mend_when_dead())
+        # The hub adds it last, once its services are up; pages need not wait for those.
+        await self.add_hub_route(self.hub)
 
     async def stop(self) -> None:
         """End the proxy and remove its configuration."""

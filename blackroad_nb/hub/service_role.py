@@ -54,6 +54,7 @@ def service(
         "BLACKROAD_STATE": str(Path(state).absolute()),
         "BLACKROAD_HUB_ID": hub_id,
         "BLACKROAD_SWEEP": "1" if sweep else "0",
+        "BLACKROAD_HUB_PID": str(os.getpid()),  # configurations are read by the hub itself
     }
     return {
         "name": NAME,

@@ -68,7 +68,8 @@ async def _listen(server: HTTPServer, host: str, port: int) -> None:
 
 
 async def _watch_parent(ending: asyncio.Event) -> None:
-    parent = os.getppid()
+    # The hub may be gone before this process could ask who its parent is.
+    parent = int(os.environ.get("BLACKROAD_HUB_PID") or os.getppid())
     while os.getppid() == parent:  # noqa: ASYNC110  # no event tells
         await asyncio.sleep(_PARENT_SECONDS)
     _log.info("The hub that started this is gone")
