@@ -243,8 +243,9 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
 
     def _check_request(self) -> None:
         handler = self.handler
-        if handler is None or getattr(handler, "_token_authenticated", False):
+        if handler is None:
             return
+        # Anything but a GET comes with the hub's own token against forgery.
         if handler.request.method == "GET" and not is_navigation(handler.request.headers):
             raise LaunchRefused(
                 "Another page asked for this session without you following a link.", "cross_site"

@@ -32,7 +32,6 @@ c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = {password!r}
 c.Authenticator.allow_all = True
-c.Authenticator.username_pattern = ".*"
 c.Authenticator.admin_users = {admins!r}
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.log_level = "INFO"
