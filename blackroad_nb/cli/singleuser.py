@@ -6,8 +6,11 @@ nobody asks of it need not be imported. Options are handed on as they are.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -38,6 +41,8 @@ _OPTIONS = (
     "--ServerApp.tornado_settings={'ws_ping_timeout': 30_000}",
 )
 
+LEAVE_SECONDS = 1.0
+
 
 def serve(options: Sequence[str]) -> int:
     """Serve until the hub or the spawner ends the session."""
@@ -54,7 +59,25 @@ def serve(options: Sequence[str]) -> int:
     server = app.initialize_server(argv=[*_OPTIONS, *options])
     resume_collecting()
     server.start()
+    leave()
     return 0
+
+
+def leave(seconds: float = LEAVE_SECONDS) -> None:
+    """Let the process end: give its threads a moment, then go without them.
+
+    A request that a stop cuts off leaves a thread of anyio behind that nobody tells to
+    end, and Python would wait for it until the spawner kills the process.
+    """
+    deadline = time.monotonic() + seconds
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                logging.shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(0)
 
 
 @contextmanager
