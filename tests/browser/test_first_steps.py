@@ -1,58 +1,35 @@
-"""A new user's path: one command, JupyterLab in a browser, cells run and found again."""
+"""A new user's path: one command, one link, a session in a browser, cells found again."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from up_process import Up, up_in
 
 pytestmark = pytest.mark.browser
 
 T = TypeVar("T")
 
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "blackroad-nb")
-LINK = re.compile(r"http://127\.0\.0\.1:\d+/\S+")
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A running `blackroad-nb up`."""
-
-    link: str
-    folder: Path
-
-    def run(self, *words: str) -> str:
-        """Run a command of ours against the same database; return its output."""
-        done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder = tmp_path_factory.mktemp("work")
-    output = folder.parent / "up.log"
-    with output.open("w") as log, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NOTEBOOK_DB", str(folder.parent / "lab.db"))
-        command = [PROGRAM, "up", "--no-browser", "--folder", str(folder)]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            link = wait_for(lambda: LINK.search(output.read_text()), 60)
-            yield Lab(link.group(), folder)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("first")
+    with up_in(folder) as up:
+        up.open("--folder", str(folder / "research"))
+        yield up
+
+
+def ask(hub: Up, *words: str) -> str:
+    """Run a command of ours as the operator does; return its output."""
+    done = hub.run(*words[1:], program=words[0])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def wait_for(look: Callable[[], T | None], seconds: float) -> T:
@@ -74,46 +51,76 @@ def page(chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_the_link_opens_a_notebook_that_runs_and_is_found_again(lab: Lab, page: Page) -> None:
-    open_demo(page, lab)
+def test_from_the_link_to_recorded_cells_and_back_to_the_work(hub: Up, page: Page) -> None:
+    page.goto(hub.link)
+    expect(page.get_by_text("not isolated")).to_be_visible()
+    page.get_by_text("Welcome", exact=True).click()
+    page.get_by_role("button", name="Start session").click()
+    expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=60_000)
+    expect(page.locator(".jp-Dialog, .jp-toast-button")).to_have_count(0)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     expect(page.locator(".jp-OutputArea-output").last).to_contain_text("#", timeout=60_000)
+    page.keyboard.press("Control+s")
 
     def recorded() -> list[dict[str, object]]:
-        rows: list[dict[str, object]] = json.loads(lab.run("search", "dice"))
+        rows: list[dict[str, object]] = json.loads(ask(hub, "search", "dice"))
         return rows
 
     row = wait_for(recorded, 10)[0]
-    assert row["status"] == "success"
-    assert row["cell_id"] == "welcome-roll"
-    assert row["path"] == str(lab.folder / "welcome.ipynb")
+    work = hub.folder / "research" / "work" / "welcome.ipynb"
+    assert (row["status"], row["cell_id"]) == ("success", "welcome-roll")
+    assert row["path"] == str(work)
+    wait_for(lambda: has_outputs(work) or None, 20)
+
+    page.goto(f"http://127.0.0.1:{hub.settings.port}/hub/home")
+    page.get_by_role("button", name="Stop").or_(page.locator("#stop")).first.click()
+    wait_for(lambda: not hub.servers() or None, 30)
+    before = work.read_bytes()
+    page.goto(hub.link)
+    page.get_by_role("button", name="Start session").click()
+    expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=60_000)
+    expect(page.locator(".jp-OutputArea-output").last).to_contain_text("#", timeout=60_000)
+    assert work.read_bytes() == before
 
 
-def test_a_headless_run_shows_in_the_list_of_running_kernels(lab: Lab, page: Page) -> None:
-    lab.run("create", "Slow", str(lab.folder / "slow.ipynb"))
-    write_cell(lab.folder / "slow.ipynb", "import time\nfor i in range(600):\n    time.sleep(0.1)")
-    open_demo(page, lab)
-    run = json.loads(
-        lab.run("execute", str(lab.folder / "slow.ipynb"), "--server", "--detach", "--json")
+def test_the_link_leads_straight_into_a_session_that_is_running(hub: Up, page: Page) -> None:
+    if not hub.servers():
+        hub.start_session(template="welcome")
+        hub.wait_session()
+    page.goto(hub.link)
+    page.wait_for_url("**/lab/**", timeout=60_000)
+    expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=60_000)
+
+
+def test_a_headless_run_shows_in_the_list_of_running_kernels(hub: Up, page: Page) -> None:
+    if not hub.servers():
+        hub.start_session()
+        hub.wait_session()
+    slow = hub.folder / "research" / "slow.ipynb"
+    ask(hub, "create", "Slow", str(slow))
+    write_cell(slow, "import time\nfor i in range(600):\n    time.sleep(0.1)")
+    page.goto(hub.link)
+    expect(page.get_by_role("tab", name="Running Terminals and Kernels")).to_be_visible(
+        timeout=60_000
     )
+    run = json.loads(ask(hub, "execute", str(slow), "--server", "--detach", "--json"))
     page.get_by_role("tab", name="Running Terminals and Kernels").click()
     expect(page.locator(".jp-RunningSessions").get_by_text("slow").first).to_be_visible(
         timeout=30_000
     )
-    lab.run("executions", "cancel", run["id"])
+    ask(hub, "executions", "cancel", run["id"])
 
     def ended() -> bool:
-        runs = json.loads(lab.run("executions", "list"))
+        runs = json.loads(ask(hub, "executions", "list"))
         return bool(next(r for r in runs if r["id"] == run["id"])["status"] == "cancelled")
 
     assert wait_for(ended, 20)
 
 
-def open_demo(page: Page, lab: Lab) -> None:
-    """Follow the link and wait until the notebook has its kernel."""
-    page.goto(lab.link)
-    expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=60_000)
+def has_outputs(path: Path) -> bool:
+    cells = json.loads(path.read_text())["cells"]
+    return any(cell.get("outputs") for cell in cells)
 
 
 def write_cell(path: Path, source: str) -> None:

@@ -1,4 +1,4 @@
-"""`up`, and runs on the server it opens: handed over, followed, cancelled."""
+"""Runs on a notebook server that is open: handed over, followed, cancelled."""
 
 from __future__ import annotations
 
@@ -8,25 +8,32 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
 from tests.cli.conftest import CommandLine
 
 SECONDS = 40
-LINK = re.compile(r"http://127\.0\.0\.1:\d+/lab\S*\?token=\w+")
+JUPYTER = str(Path(sys.executable).parent / "jupyter")
+LINK = re.compile(r"http://127\.0\.0\.1:\d+/\S*\?token=\w+")
+OPTIONS = (
+    "--no-browser",
+    "--ip=127.0.0.1",
+    "--allow-root",
+    "--ServerApp.jpserver_extensions={'blackroad_nb': True}",
+)
 
 
 @dataclass
 class Open:
-    """A server that `up` opened, with what it has printed so far."""
+    """A Jupyter Server with the extension on, and what it has printed so far."""
 
     cli: CommandLine
     process: subprocess.Popen[str]
@@ -50,9 +57,19 @@ class Open:
                 self.lines.append(line)
 
 
-def open_server(cli: CommandLine, *words: str) -> Open:
-    process = cli.popen(
-        "up", "--no-browser", *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+def open_server(cli: CommandLine, folder: str = "workspace") -> Open:
+    (cli.folder / folder).mkdir(exist_ok=True)
+    port = free_port()
+    command = [JUPYTER, "server", *OPTIONS, f"--ServerApp.root_dir={cli.folder / folder}",
+               f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]  # fmt: skip
+    process = subprocess.Popen(
+        command,
+        cwd=cli.folder,
+        env=cli.variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
     )
     server = Open(cli, process)
     server.reader = threading.Thread(target=server.read)
@@ -60,6 +77,12 @@ def open_server(cli: CommandLine, *words: str) -> Open:
     wait_for(lambda: LINK.search(server.text) is not None or process.poll() is not None)
     assert process.poll() is None, server.text
     return server
+
+
+def free_port() -> int:
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return int(own.getsockname()[1])
 
 
 def stop(server: Open, number: signal.Signals) -> None:
@@ -82,8 +105,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     cli = CommandLine(home, {"JUPYTER_RUNTIME_DIR": str(home / "runtime")})
     opened = open_server(cli)
     yield opened
-    stop(opened, signal.SIGINT)
-    assert "JupyterLab has stopped." in opened.text
+    stop(opened, signal.SIGTERM)
     assert not list((home / "runtime").glob("jpserver-*.json"))
 
 
@@ -102,32 +124,6 @@ def write(server: Open, name: str, *sources: str) -> str:
 
 def runs(server: Open) -> list[dict[str, Any]]:
     return list(server.cli("executions", "list", "--server").json)
-
-
-def test_the_link_opens_the_demo_notebook(server: Open) -> None:
-    assert "/lab/tree/welcome.ipynb?" in server.link
-    with urlopen(server.link) as page:
-        assert b"jupyter-config-data" in page.read()
-    (row,) = [row for row in server.cli("list").json if row["path"].endswith("welcome.ipynb")]
-    done = server.cli("execute", row["id"], "--server")
-    assert done.code == 0, done.err
-    assert "[success]" in done.out
-
-
-def test_it_listens_on_loopback_only(server: Open) -> None:
-    port = int(server.link.split(":")[2].split("/")[0])
-    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
-    for address in others - {"127.0.0.1", "::1", "127.0.1.1"}:
-        with pytest.raises(OSError, match="refused"):
-            socket.create_connection((address, port), timeout=5).close()
-    with pytest.raises(OSError, match="403"):
-        urlopen(f"http://127.0.0.1:{port}/api/contents")
-
-
-def test_a_second_up_points_to_the_first(server: Open) -> None:
-    again = server.cli("up", "--no-browser")
-    assert again.code == 0
-    assert server.link in again.out
 
 
 def test_a_run_on_the_server_looks_like_one_here(server: Open) -> None:
@@ -228,7 +224,7 @@ def test_refusals(server: Open, words: list[str], code: int, said: str) -> None:
 
 
 def test_a_wrong_token_is_refused(server: Open) -> None:
-    address = server.link.split("lab")[0]
+    address = server.link.split("tree")[0].split("?")[0]
     assert server.cli("executions", "list", "--server", address).code == 0
     assert server.cli("executions", "list", "--server", server.link).code == 0
     refused = server.cli("executions", "list", "--server", address, "--token", "wrong")
@@ -244,7 +240,7 @@ def test_several_servers_must_be_told_apart(server: Open) -> None:
         refused = server.cli("execute", write(server, "twice", "1"), "--server")
         assert refused.code == 7
         assert "http://127.0.0.1:9/" in refused.complaint
-        assert server.link.split("lab")[0] in refused.complaint
+        assert server.link.split("tree")[0].split("?")[0] in refused.complaint
     finally:
         note.unlink()
 
@@ -255,21 +251,3 @@ def test_without_a_server(cli: CommandLine) -> None:
         refused = alone(*words)
         assert refused.code == 7
         assert "No notebook server is running" in refused.complaint
-
-
-def test_the_demo_never_overwrites_and_a_used_port_is_told(cli: CommandLine) -> None:
-    folder = cli.folder / "mine"
-    folder.mkdir()
-    (folder / "welcome.ipynb").write_text("mine")
-    alone = CommandLine(cli.folder, {"JUPYTER_RUNTIME_DIR": str(cli.folder / "runtime")})
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        refused = alone("up", "--folder", "mine", "--port", str(taken.getsockname()[1]))
-    assert refused.code == 2
-    assert "is in use" in refused.complaint
-    server = open_server(alone, "--folder", "mine")
-    stop(server, signal.SIGTERM)
-    assert (folder / "welcome.ipynb").read_text() == "mine"
-    (cli.folder / "file").write_text("")
-    assert "cannot be made" in alone("up", "--folder", "file").complaint
