@@ -28,10 +28,14 @@ COMMANDS = {
     "executions list": ("following", "list runs, newest first"),
     "executions watch": ("following", "follow a run on a notebook server"),
     "executions cancel": ("following", "cancel a run on a notebook server"),
+    "sessions list": ("sessions", "list the sessions of a hub"),
+    "sessions start": ("sessions", "start a session on a hub, and wait until it runs"),
+    "sessions stop": ("sessions", "stop a session"),
+    "sessions status": ("sessions", "show a session, and why it ended"),
     "up": ("up", "open a JupyterHub on this machine, for you alone"),
     "down": ("down", "stop the hub that `up` opened, and its sessions"),
 }
-GROUPS = ("kernels", "executions")
+GROUPS = ("kernels", "executions", "sessions")
 
 
 def program() -> str:
