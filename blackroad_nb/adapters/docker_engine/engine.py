@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,8 @@ class DockerEngine:
         for part in network["IPAM"]["Config"] or ():
             if part.get("Gateway"):
                 return str(part["Gateway"]).split("/")[0]
+            if part.get("Subnet"):  # a network with a subnet of its own choice says no more
+                return str(next(ip_network(part["Subnet"]).hosts()))
         raise EngineUnavailable(
             f"The Docker network {name!r} has no gateway for the hub to listen on; remove it "
             f"(docker network rm {name}) and it is made anew."

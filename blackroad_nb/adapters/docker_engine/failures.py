@@ -57,6 +57,7 @@ def _refusal(said: str, what: str, spec: ContainerSpec | None) -> SessionFailed:
 
 
 def _remedy(reason: str, named: str, said: str, spec: ContainerSpec | None) -> str:
+    inner = short(said).rstrip(".")
     image = repr(spec.image) if spec else "of the session"
     network = repr(spec.network) if spec else "of the sessions"
     return {
@@ -66,7 +67,7 @@ def _remedy(reason: str, named: str, said: str, spec: ContainerSpec | None) -> s
         "(blackroad-nb up --docker builds the default one), or name another in the profile.",
         "name_taken": "A container of this session is there already and is not this hub's; "
         "give each hub on this machine its own hub_id.",
-        "no_capacity": f"This machine cannot give what the profile asks for ({short(said)}); "
+        "no_capacity": f"This machine cannot give what the profile asks for ({inner}); "
         "lower the profile's cpus or memory.",
         "disk_full": "The disk that Docker uses is full; free space, for example with "
         "`docker image prune`, and start again.",
@@ -74,7 +75,7 @@ def _remedy(reason: str, named: str, said: str, spec: ContainerSpec | None) -> s
         "networks (`docker network prune`), or widen default-address-pools.",
         "network_missing": f"The Docker network {network} is missing; restart the hub, "
         "which makes it.",
-        "bad_image": f"The image {image} cannot run a session ({short(said)}); "
+        "bad_image": f"The image {image} cannot run a session ({inner}); "
         "base it on hub/Dockerfile.notebook.",
         "not_permitted": f"Docker was not permitted to do this: {short(said)}",
     }[reason]
