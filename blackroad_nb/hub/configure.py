@@ -20,6 +20,9 @@ DEFAULT_IMAGE = "blackroad-notebook:latest"
 POLL_SECONDS = 30
 _KNOWN_SECONDS = 0.1
 
+# A user with several sessions needs names for them; stopped ones count for JupyterHub.
+_WHEN_UNSET = {"allow_named_servers": True, "named_server_limit_per_user": 20}
+
 _tasks: set[asyncio.Task[None]] = set()
 
 
@@ -52,12 +55,18 @@ def configure(
         network: the Docker network that sessions are on.
 
     Raises:
-        InvalidInput: `FEATURE_NOTEBOOK_LAUNCHER` or the file of profiles cannot be used.
+        SystemExit: `FEATURE_NOTEBOOK_LAUNCHER`, the file of profiles or the folder cannot
+            be used; the sentence on it ends the hub instead of a traceback.
     """
     folder = Path(state).absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    enabled = launcher_switch(os.environ.get(SWITCH, ""))
-    _check_profiles(profiles)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        enabled = launcher_switch(os.environ.get(SWITCH, ""))
+        _check_profiles(profiles)
+    except InvalidInput as error:
+        raise SystemExit(f"jupyterhub: {error.message}") from None
+    except OSError as error:
+        raise SystemExit(f"jupyterhub: {folder} cannot be used: {error.strerror}.") from None
     _set_hub(c, folder, enabled)
     _set_spawner(c, docker, network)
     sessions = service(folder, hub_id=hub_id or "default", sweep=docker)
@@ -99,7 +108,11 @@ def _set_hub(c: Any, folder: Path, enabled: bool) -> None:
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.custom_scopes = SCOPES
-    hub.load_roles = [*_listed(hub, "load_roles"), *roles(), *service_roles()]
+    for name, value in _WHEN_UNSET.items():
+        if name not in hub:
+            hub[name] = value
+    ours = [*roles(_admin_users(c)), *service_roles()]
+    hub.load_roles = [*_listed(hub, "load_roles"), *ours]
     groups: dict[str, Any] = {RESEARCHERS: {"users": []}, ADMINS: {"users": []}}
     hub.load_groups = {**groups, **_mapped(hub, "load_groups")}
     hub.template_paths = [*_listed(hub, "template_paths"), str(TEMPLATES)]
@@ -117,6 +130,15 @@ def _set_spawner(c: Any, docker: bool, network: str) -> None:
     spawner.disable_user_config = True
     if docker:
         c.BlackRoadSpawner.network_name = network
+
+
+def _admin_users(c: Any) -> list[str]:
+    """Return the administrators the operator named before: they hold our role as well."""
+    named: set[str] = set()
+    for section, values in c.items():
+        if section.endswith("Authenticator") and "admin_users" in values:
+            named.update(values["admin_users"])
+    return sorted(named)
 
 
 def _listed(section: Any, name: str) -> list[Any]:

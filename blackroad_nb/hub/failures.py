@@ -57,6 +57,9 @@ class Explanation:
         return " ".join(part for part in (self.cause or f"{self.title}.", self.remedy) if part)
 
 
+ASK = "Tell an administrator of this hub."
+KEPT = "Files you had saved are still there."
+
 # reason -> heading, way out. A reason that is not here gets DEFAULT.
 REASONS: Mapping[str, tuple[str, str]] = {
     "not_permitted": (
@@ -67,21 +70,13 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "This token may not start sessions",
         "Log in with a browser, or make a token that may launch.",
     ),
-    "user_not_permitted": (
-        "This user may not start sessions",
-        "Add the user to the group 'researchers' first.",
-    ),
-    "cross_site": (
-        "This session was not started",
-        "If you want it, choose below and start it yourself.",
-    ),
     "policy_unreadable": (
         "Nobody can start a session now",
         "An administrator of this hub has to mend the file.",
     ),
     "user_not_permitted": (
         "This user may not have sessions",
-        "Make the user a researcher first.",
+        "Make the user a researcher first: add the user to the group 'researchers'.",
     ),
     # What the policy says of these tells the way out already.
     "switched_off": ("Sessions are switched off", ""),
@@ -104,10 +99,16 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Docker does not answer",
         "Try again in a minute; if it stays so, an administrator has to start Docker.",
     ),
-    "mount_missing": (
-        "A folder that this session needs is missing",
-        "An administrator has to make the folder, or take it out of the profile.",
-    ),
+    "mount_missing": ("A folder that this session needs is missing", ASK),
+    "bad_image": ("The image of this profile cannot run a session", ASK),
+    "disk_full": ("The disk of this hub is full", "An administrator has to make room."),
+    "network_missing": ("The network of the sessions is missing", ASK),
+    "no_addresses": ("There is no network address left for this session", ASK),
+    "name_taken": ("Another hub has a session of this name", ASK),
+    "engine_refused": ("Docker refused to start this session", ASK),
+    "engine_denied": ("Docker refused to start this session", ASK),
+    "work_not_yours": ("Your work folder cannot be used", ASK),
+    "work_unusable": ("Your work folder cannot be used", ASK),
     "too_slow": (
         "The session took too long to start",
         "Try again. If it happens twice, an administrator should look into the hub's log.",
@@ -124,14 +125,12 @@ DEFAULT = ("The session could not be started", "Try again; if it stays so, ask a
 # How a session that had been running ended; reason -> heading and advice.
 ENDINGS: Mapping[str, tuple[str, str]] = {
     "out_of_memory": ("Your last session ran out of memory", REASONS["out_of_memory"][1]),
-    "engine_gone": ("Your last session was lost", "Files you had saved are still there."),
-    "lost": ("Your last session was lost", "Files you had saved are still there."),
-    "removed": (
-        "Your last session was removed from outside",
-        "Files you had saved are still there.",
-    ),
+    "engine_gone": ("Your last session was lost", KEPT),
+    "lost": ("Your last session was lost", KEPT),
+    "killed": ("Your last session was ended from outside", KEPT),
+    "removed": ("Your last session was removed from outside", KEPT),
 }
-DEFAULT_ENDING = ("Your last session ended by itself", "Files you had saved are still there.")
+DEFAULT_ENDING = ("Your last session ended by itself", KEPT)
 
 
 def explain(error: BaseException) -> Explanation:
@@ -164,6 +163,8 @@ def of_reason(reason: str, cause: str, status: int) -> Explanation:
 def ending(reason: str, message: str) -> Explanation:
     """Say how the last session ended."""
     title, remedy = ENDINGS.get(reason, DEFAULT_ENDING)
+    if "saved work is kept" in message:  # it says the way out, too
+        remedy = ""
     return Explanation(reason, title, message, remedy, 200)
 
 

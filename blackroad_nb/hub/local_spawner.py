@@ -20,6 +20,8 @@ from blackroad_nb.hub.policy_mixin import PolicyMixin
 
 MARK = "BLACKROAD_SESSION"  # tells our process from another with the same number
 LOGS = "session-logs"
+MOST_LOG = 10_000  # bytes of a log that are read for its last line
+PROC = Path("/proc")
 _PROGRAM = "import sys; from blackroad_nb.cli.singleuser import serve; serve(sys.argv[1:])"
 
 
@@ -96,8 +98,20 @@ class LocalSpawner(PolicyMixin, SimpleLocalProcessSpawner):  # type: ignore[misc
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             return LastWords(code, "killed", f"The session's process was ended by {name}.")
         return LastWords(
-            code, "exited", f"The session's process ended by itself with exit code {code}."
+            code,
+            "exited",
+            f"The session's process ended by itself with exit code {code}{self._last_line()}.",
         )
+
+    def _last_line(self) -> str:
+        try:
+            with self.log_file.open("rb") as log:
+                log.seek(max(os.fstat(log.fileno()).st_size - MOST_LOG, 0))
+                lines = log.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return ""
+        said = [line.strip() for line in lines if line.strip()]
+        return f"; the last it said is {said[-1][:200]!r}" if said else ""
 
     async def get_url(self) -> str:
         # Asked when the hub comes back: one that was killed half-way has saved none itself.
@@ -114,31 +128,33 @@ class LocalSpawner(PolicyMixin, SimpleLocalProcessSpawner):  # type: ignore[misc
         if not self.record:
             return
         # A hub that was killed may not have saved the number.
-        pid = int(state.get("pid") or _find(self.record.id))
-        self.pid = 0 if _is_another(pid, self.record.id) else pid
+        pid = int(state.get("pid") or find_process(self.record.id))
+        self.pid = pid if is_session(pid, self.record.id) else 0
 
     async def _signal(self, sig: int) -> bool:
-        # After a restart of the machine the number may be somebody else's process.
-        if self.proc is None and self.record and _is_another(self.pid, self.record.id):
+        if self.proc is None and self.record and not is_session(self.pid, self.record.id):
             return False
         return bool(await super()._signal(sig))
 
 
-def _is_another(pid: int, server_id: str) -> bool:
-    """Tell whether the process is surely not this session; False where nobody can know."""
+def is_session(pid: int, server_id: str) -> bool:
+    """Tell whether a process is this session and lives.
+
+    After a restart of the machine the number may be somebody else's process, which
+    must not be taken for a session, let alone be stopped. Where there is no /proc,
+    the number is all there is.
+    """
+    if not pid or not PROC.is_dir():
+        return bool(pid)
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        state = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[0]
+        environment = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
         return False
-    return bool(environment) and f"{MARK}={server_id}".encode() not in environment.split(b"\0")
+    return state not in b"ZX" and f"{MARK}={server_id}".encode() in environment
 
 
-def _find(server_id: str) -> int:
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"{MARK}={server_id}".encode() in environment.split(b"\0"):
-            return int(entry.name)
-    return 0
+def find_process(server_id: str) -> int:
+    """Return the number of the process that is this session; 0 when there is none."""
+    numbers = (int(entry.name) for entry in PROC.glob("[0-9]*"))
+    return next((pid for pid in numbers if is_session(pid, server_id)), 0)

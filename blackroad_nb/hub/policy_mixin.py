@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from blackroad_nb.hub.readiness import wait_until_answering
 from blackroad_nb.hub.refusal_log import hush_refusals
 from blackroad_nb.hub.requester import launcher_of, used_servers
 from blackroad_nb.hub.server_state import record_from_state, record_to_state
+from blackroad_nb.hub.session_tokens import revoke_session_tokens
 from blackroad_nb.hub.spawn_choices import check_template, spawn_page
 from blackroad_nb.hub.steps import Steps
 
@@ -64,6 +66,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         self._steps = Steps()
         self._launching = False
         self._seen_alive = False
+        self._exit_code: int | None = None
         hush_refusals(self.log)
 
     # What a concrete spawner fills in.
@@ -130,7 +133,8 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         Raises:
             RefusedSpawn: it may not start, or it did not; the message says why.
         """
-        self._steps = Steps()
+        if self._steps.ended:  # whoever looked before the start began keeps watching
+            self._steps = Steps()
         try:
             record = self._accept()
         except BlackRoadError as error:
@@ -140,11 +144,11 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         try:
             url = await self._start_accepted(record)
         except asyncio.CancelledError:
-            self._note(ServerEvent.FAILED, "cancelled", "The start was called off.")
+            await self._undo(SessionFailed("The start was called off.", "cancelled"))
             raise
         except Exception as error:
-            failure = await self._failure(error)
-            self._note(ServerEvent.FAILED, failure.reason, failure.message)
+            failure = self._failure(error)
+            await self._undo(failure)
             raise _shown(failure) from None
         finally:
             self._launching = False
@@ -155,7 +159,14 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
 
     async def stop(self, now: bool = False) -> None:
         self._note(ServerEvent.STOP)
-        await super().stop(now=now)
+        try:
+            await super().stop(now=now)
+        except Exception:
+            # The hub gives it up now; a place that nobody gives back would be lost for ever.
+            self._note(ServerEvent.LOST, "stop_failed", "It could not be stopped properly.")
+            raise
+        finally:
+            revoke_session_tokens(self)
         self._note(ServerEvent.ENDED)
 
     async def poll(self) -> int | None:
@@ -169,8 +180,8 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
             if not self._seen_alive:  # found again after the hub had been away
                 self._seen_alive = True
                 self._note(ServerEvent.READY)
-        elif not self._launching:
-            await self._gone(record)
+        else:
+            await self._gone()
         return status
 
     def get_env(self) -> dict[str, str]:
@@ -219,10 +230,12 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         async def gone() -> bool:
             return await super(PolicyMixin, self).poll() is not None
 
-        address = url if isinstance(url, str) else f"http://{_host(url[0])}:{url[1]}"
+        scheme = "https" if self.internal_ssl else "http"
+        address = url if isinstance(url, str) else f"{scheme}://{_host(url[0])}:{url[1]}"
         path = self.server.base_url if self.server else "/"
         if not await wait_until_answering(f"{address.rstrip('/')}{path}api", gone):
             words = await self.last_words()
+            self._exit_code = words.exit_code
             raise SessionFailed(words.message, words.reason)
 
     # What only we need.
@@ -235,10 +248,12 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
             choice = parse_choice(self.user_options, policy)
             check_template(self.templates, choice.template)
         except InvalidInput:
-            self._forget_options()
+            self._remember({})  # the hub has saved them already, as they came
             raise
         record = self.launches.begin(launcher, choice, policy, self.name, used_servers(self.user))
         self.choice, self.profile = choice, find_profile(policy, choice.profile)
+        # An original is wanted once; remembered, it would add a file at every start.
+        self._remember(replace(choice, original=False).options())
         return record
 
     def _check_request(self) -> None:
@@ -251,10 +266,9 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
                 "Another page asked for this session without you following a link.", "cross_site"
             )
 
-    def _forget_options(self) -> None:
-        # The hub has saved them already; what cannot be understood is not remembered.
-        self.user_options: dict[str, object] = {}
-        self.orm_spawner.user_options = {}
+    def _remember(self, options: dict[str, object]) -> None:
+        self.user_options = options
+        self.orm_spawner.user_options = options
         self.user.db.commit()
 
     async def _start_accepted(self, record: ServerRecord) -> Any:
@@ -269,7 +283,18 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
             await self.wait_until_ready(url)
         return url
 
-    async def _failure(self, error: Exception) -> SessionFailed:
+    async def _undo(self, failure: SessionFailed) -> None:
+        """End what was started; only then is its place free."""
+        try:
+            if await super().poll() is None:
+                await super().stop(now=True)
+        except Exception as error:
+            # The hub tries once more, and what then is left is looked for as an orphan.
+            self.log.warning("What was started for %s is not ended: %s", self._log_name, error)
+        revoke_session_tokens(self)
+        self._note(ServerEvent.FAILED, failure.reason, failure.message, self._exit_code)
+
+    def _failure(self, error: Exception) -> SessionFailed:
         if isinstance(error, SessionFailed):
             return error
         if isinstance(error, TimeoutError):
@@ -278,22 +303,20 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
             )
         return self.explain(error)
 
-    def _note(self, event: ServerEvent, reason: str = "", message: str = "") -> None:
+    def _note(
+        self, event: ServerEvent, reason: str = "", message: str = "", code: int | None = None
+    ) -> None:
         if self.record is not None:
-            changed = self.launches.event(self.record.id, event, reason=reason, message=message)
+            changed = self.launches.event(
+                self.record.id, event, reason=reason, message=message, exit_code=code
+            )
             self.record = changed or self.record
 
-    async def _gone(self, record: ServerRecord) -> None:
+    async def _gone(self) -> None:
         words = await self.last_words()
         event = ServerEvent.DIED if self._seen_alive else ServerEvent.LOST
-        changed = self.launches.event(
-            record.id,
-            event,
-            reason=words.reason,
-            message=words.message,
-            exit_code=words.exit_code,
-        )
-        self.record = changed or record
+        self._note(event, words.reason, words.message, words.exit_code)
+        revoke_session_tokens(self)
 
     def _options_from(self, sent: Mapping[str, Sequence[Any]]) -> dict[str, object]:
         from blackroad_nb.hub.spawn_page import options_from_form

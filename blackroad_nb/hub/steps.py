@@ -17,6 +17,10 @@ class Steps:
         self._done = False
         self._changed = asyncio.Event()
 
+    @property
+    def ended(self) -> bool:
+        return self._done
+
     def add(self, name: str, message: str) -> None:
         """Say what is being done now.
 

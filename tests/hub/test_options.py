@@ -115,7 +115,7 @@ def remembered(hub: HubProcess, token: str, options: dict[str, Any]) -> tuple[in
 def test_what_was_refused_is_not_remembered(hub: HubProcess, ada: Visitor) -> None:
     assert hub.start("ada", image="evil")[0] == 400
     assert hub.api("POST", "users/ada/server", hub.token_for("ada"))[0] == 201
-    assert hub.servers("ada")[""]["user_options"] == {}
+    assert hub.servers("ada")[""]["user_options"]["profile"] == "small"
 
 
 TEXTS = [

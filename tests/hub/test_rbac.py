@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ from tiny_session import CONFIG
 from visitor import Visitor
 
 from blackroad_nb.hub.scopes import LAUNCH, MANAGE
+
+# Named only after `configure`, so that root holds JupyterHub's own role alone.
+BUILT_IN = """\
+c.Authenticator.admin_users = {"root"}
+"""
 
 PEOPLE: dict[str, tuple[str, ...]] = {
     "ada": ("researchers",),
@@ -43,11 +50,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     with start_hub(
         tmp_path_factory.mktemp("hub"),
         users=PEOPLE,
-        admins=["root"],
         docker=False,
         proxy=False,
         profiles=PROFILES,
-        extra_config=CONFIG + SERVICES,
+        extra_config=CONFIG + SERVICES + BUILT_IN,
     ) as running:
         yield running
 
@@ -220,10 +226,7 @@ def test_a_service_called_like_a_user_is_not_that_user(hub: HubProcess) -> None:
 def test_the_token_of_a_session_opens_nothing_else(hub: HubProcess) -> None:
     for user in ("ada", "bob"):
         assert hub.start(user, profile="small")[0] == 201
-    state = hub.api("GET", "users/ada")[1]["servers"][""]["state"]
-    url = f"http://127.0.0.1:{state['port']}/user/ada/environment"
-    with urlopen(url) as reply:
-        token = json.loads(reply.read())["JUPYTERHUB_API_TOKEN"]
+    token = session_token(hub, "ada")
     assert hub.api("GET", "user", token)[0] == 200  # it is a valid one
     for method, path in [
         ("POST", "users/ada/servers/more"),
@@ -246,6 +249,44 @@ def test_the_token_of_a_session_opens_nothing_else(hub: HubProcess) -> None:
 def test_no_credentials_start_nothing(hub: HubProcess) -> None:
     assert hub.call("POST", f"{hub.hub_url}hub/api/users/ada/server", None, {})[0] == 403
     assert hub.start("ada", "0" * 32, profile="small")[0] == 403
+
+
+def test_administrators_named_before_configure_hold_both_permissions(tmp_path: Path) -> None:
+    with start_hub(
+        tmp_path, users={"ada": ("researchers",), "root": ()}, admins=["root"],
+        docker=False, proxy=False, extra_config=CONFIG,
+    ) as hub:  # fmt: skip
+        token = hub.token_for("root")
+        assert hub.start("root", token)[0] == 201
+        assert hub.start("ada", token)[0] == 201
+
+
+def test_the_token_of_a_session_ends_with_it_also_after_a_restart(tmp_path: Path) -> None:
+    with start_hub(tmp_path, docker=False, proxy=False, extra_config=CONFIG) as hub:
+        ways = {"stop": lambda: hub.stop_session("ada"), "death": lambda: end_session(hub)}
+        for restarted in (False, True):
+            for name, end in ways.items():
+                assert hub.start("ada")[0] == 201
+                token = session_token(hub, "ada")
+                if restarted:
+                    hub.kill()
+                    hub.restart()
+                assert hub.api("GET", "user", token)[0] == 200
+                end()
+                hub.wait_gone("ada")
+                assert hub.api("GET", "user", token)[0] == 403, (name, restarted)
+
+
+def end_session(hub: HubProcess) -> None:
+    os.kill(hub.servers("ada")[""]["state"]["pid"], signal.SIGKILL)
+    # the hub looks for the dead when somebody asks it to start what it takes for running
+    assert hub.start("ada", profile="none")[0] == 400
+
+
+def session_token(hub: HubProcess, user: str) -> str:
+    server = hub.servers(user)[""]
+    with urlopen(f"http://127.0.0.1:{server['state']['port']}{server['url']}environment") as reply:
+        return str(json.loads(reply.read())["JUPYTERHUB_API_TOKEN"])
 
 
 def test_what_is_switched_off_can_still_be_stopped(tmp_path: Path) -> None:
