@@ -6,7 +6,7 @@ import argparse
 
 from blackroad_nb.adapters.process_files import end
 from blackroad_nb.cli.arguments import add_examples
-from blackroad_nb.cli.hub_process import STOP_SECONDS, end_all, listed, session_count
+from blackroad_nb.cli.hub_process import STOP_SECONDS, counted, end_all, listed, session_count
 from blackroad_nb.cli.printing import write
 from blackroad_nb.cli.up import add_state
 from blackroad_nb.hub.up_state import find_state
@@ -34,8 +34,6 @@ def down(arguments: argparse.Namespace) -> int:
     watched = end(state.up_claim, _UP_SECONDS)
     stopped = end_all(state)
     if watched and not stopped:
-        stopped = ["the hub", "its proxy"]
-        if sessions:
-            stopped.append("1 session" if sessions == 1 else f"{sessions} sessions")
+        stopped = ["the hub", "its proxy", *counted(sessions)]
     write(f"Stopped {listed(stopped)}.\n" if stopped else f"Nothing is running in {state.path}.\n")
     return 0

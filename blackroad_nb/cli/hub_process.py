@@ -156,8 +156,14 @@ def answers(settings: Settings, seconds: float = 2.0) -> bool:
 
 
 def session_count(state: StateFolder) -> int:
-    """Return how many local sessions are running."""
-    return len(holders(state.claims, _SESSIONS))
+    """Return how many sessions are running: processes, and containers where it has any."""
+    count = len(holders(state.claims, _SESSIONS))
+    settings = state.settings()
+    if settings is not None and settings.docker:
+        from blackroad_nb.cli.containers import running
+
+        count += running(settings.hub_id) or 0
+    return count
 
 
 def end_all(state: StateFolder) -> list[str]:
@@ -165,6 +171,9 @@ def end_all(state: StateFolder) -> list[str]:
 
     The hub goes first: it stops its sessions as it should. Then comes what is left; its
     service ends with it.
+
+    Raises:
+        EngineUnavailable: containers may be left, and nobody can look.
     """
     sessions = session_count(state)
     stopped = ["the hub"] if end(state.hub_claim, STOP_SECONDS) else []
@@ -172,10 +181,18 @@ def end_all(state: StateFolder) -> list[str]:
         stopped.append("its proxy" if stopped else "the proxy")
     for name in holders(state.claims, _SESSIONS):
         end(state.claims / name, _SESSION_SECONDS, group=True)
-    if sessions:
-        stopped.append("1 session" if sessions == 1 else f"{sessions} sessions")
     state.page.unlink(missing_ok=True)
-    return stopped
+    settings = state.settings()
+    if settings is not None and settings.docker:
+        from blackroad_nb.cli.containers import end_containers
+
+        end_containers(settings.hub_id)
+    return [*stopped, *counted(sessions)]
+
+
+def counted(sessions: int) -> list[str]:
+    """Say how many sessions, unless there is none."""
+    return [] if not sessions else ["1 session"] if sessions == 1 else [f"{sessions} sessions"]
 
 
 def listed(words: list[str]) -> str:

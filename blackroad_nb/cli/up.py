@@ -19,6 +19,7 @@ from blackroad_nb.cli.hub_process import (
     Hub,
     Stopping,
     answers,
+    counted,
     end_all,
     listed,
     session_count,
@@ -31,6 +32,8 @@ from blackroad_nb.hub.up_databases import check_databases
 from blackroad_nb.hub.up_ports import hub_port, inner_port, is_free, public_port
 from blackroad_nb.hub.up_state import (
     DEFAULT,
+    LOOPBACK,
+    Ground,
     Settings,
     StateFolder,
     new_secret,
@@ -63,6 +66,9 @@ def add_up(parser: argparse.ArgumentParser) -> None:
     add_state(parser)
     parser.add_argument("--folder", help="where your work lies (default: in the state folder)")
     parser.add_argument("--docker", action="store_true", help="sessions in containers")
+    parser.add_argument("--image", help="of the containers (default: NOTEBOOK_IMAGE, or our own)")
+    parser.add_argument("--build", action="store_true", help="build the image anew")
+    parser.add_argument("--base-image", help="what the image is built on: one with Python 3.11+")
     parser.add_argument(
         "--port", type=whole_number(1, 65535), help="default: 8000, or the next free one"
     )
@@ -134,6 +140,7 @@ def _prepare(state: StateFolder, arguments: argparse.Namespace) -> Settings:
         return kept
     check_databases(state.path)
     _say("Starting JupyterHub (Ctrl-C stops it) ...")
+    _check_kind(state, kept, arguments.docker)
     settings = _settings(state, arguments, kept)
     if not state.profiles.exists():
         from blackroad_nb.hub.profiles import DEFAULT_FILE
@@ -145,21 +152,44 @@ def _prepare(state: StateFolder, arguments: argparse.Namespace) -> Settings:
 
 
 def _settings(state: StateFolder, arguments: argparse.Namespace, kept: Settings | None) -> Settings:
+    ground = _ground(arguments)
     sessions = session_count(state)
     proxied = holder(state.proxy_claim) is not None
     inner = kept.proxy_port if kept and (proxied or is_free(kept.proxy_port)) else inner_port()
     return Settings(
         owner=owner_name(getpass.getuser()),
         port=public_port(arguments.port, kept.port if kept else None, proxied),
-        hub_port=hub_port(kept.hub_port if kept else None, sessions),
+        hub_port=hub_port(
+            kept.hub_port if kept else None, sessions, lambda port: is_free(port, ground.gateway)
+        ),
         proxy_port=inner,
         proxy_secret=kept.proxy_secret if kept else new_secret(),
         api_token=kept.api_token if kept else new_secret(),
         database=str(database_path(os.environ, arguments.db)),
         folder=_folder(arguments.folder, kept),
         docker=arguments.docker,
+        image=ground.image,
+        hub_ip=ground.gateway,
         hub_id=kept.hub_id if kept and kept.hub_id else f"up-{new_secret()[:12]}",
     )
+
+
+def _ground(arguments: argparse.Namespace) -> Ground:
+    if not arguments.docker:
+        return Ground(image="", gateway=LOOPBACK)
+    from blackroad_nb.cli.containers import prepare
+
+    return prepare(arguments, _say)
+
+
+def _check_kind(state: StateFolder, kept: Settings | None, docker: bool) -> None:
+    """Refuse to go on with sessions of the other kind. Raises Conflict."""
+    if kept is not None and kept.docker != docker and (count := session_count(state)):
+        kind = "containers" if kept.docker else "processes of this machine"
+        raise Conflict(
+            f"{' '.join(counted(count))} of this hub {'is' if count == 1 else 'are'} still running "
+            f"as {kind}; `blackroad-nb down` stops them."
+        )
 
 
 def owner_name(account: str) -> str:
@@ -205,6 +235,7 @@ def _check_same(settings: Settings, arguments: argparse.Namespace) -> None:
     differs = {
         f"on port {settings.port}": arguments.port not in (None, settings.port),
         "with local sessions": arguments.docker and not settings.docker,
+        f"with the image {settings.image}": arguments.image not in (None, settings.image),
         f"with the folder {settings.folder or 'in its state'}": arguments.folder is not None
         and os.path.realpath(os.path.expanduser(arguments.folder)) != settings.folder,
     }

@@ -22,6 +22,14 @@ _TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """What sessions stand on: the image of containers, and where they reach the hub."""
+
+    image: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What one start of the hub is made of; kept, so that the next start is like it.
 
