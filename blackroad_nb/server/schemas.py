@@ -60,7 +60,7 @@ NOTEBOOK_PATH: Schema = {
     "minLength": 1,
     "maxLength": _PATH_LIMIT,
     "pattern": r"[^/]\.ipynb$",
-    "x-must": "must be a path that ends in .ipynb.",
+    "x-must": "must be a path that ends in .ipynb",
     "description": "Relative to the server's root folder, or absolute below it.",
 }
 WORD: Schema = {
@@ -68,7 +68,7 @@ WORD: Schema = {
     "minLength": 1,
     "maxLength": NAME_LIMIT,
     "pattern": r"^[^\x00]*$",
-    "x-must": "must not hold a NUL character.",
+    "x-must": "must not hold a NUL character",
 }
 SEARCH: Schema = {**WORD, "maxLength": 1000}
 METADATA: Schema = {"type": "object", "default": {}}
@@ -94,7 +94,7 @@ OF_NOTEBOOK = Parameter("notebook_id", WORD, "only what belongs to this notebook
 # request bodies --------------------------------------------------------------------
 NEW_NOTEBOOK = closed(
     ("name", "path"),
-    name={**WORD, "pattern": r"\S", "x-must": "must hold a visible character."},
+    name={**WORD, "pattern": r"\S", "x-must": "must hold a visible character"},
     path=NOTEBOOK_PATH,
     kernel={**WORD, "description": "The file's own when it is adopted, else python3."},
     adopt={"type": "boolean", "default": False, "description": "Register the file that is there."},
@@ -127,7 +127,7 @@ NEW_KERNEL = closed(
         **WORD,
         "maxLength": 100,
         "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
-        "x-must": "may hold only letters, digits, '.', '_' and '-', and not begin with '.'.",
+        "x-must": "may hold only letters, digits, '.', '_' and '-', and not begin with '.'",
     },
     language=WORD,
     display_name=WORD,
@@ -137,7 +137,7 @@ NEW_KERNEL = closed(
         "maxItems": 1000,
         "items": {**TEXT, "minLength": 1},
         "contains": {"pattern": r"\{connection_file\}"},
-        "x-must": "must hold {connection_file}, the file the kernel reads.",
+        "x-must": "must hold {connection_file}, the file the kernel reads",
     },
     env={"type": "object", "additionalProperties": TEXT, "default": {}},
     check={"type": "boolean", "default": True, "description": "Start it and run one cell first."},

@@ -79,6 +79,7 @@ def test_a_body_that_is_wrong_is_refused_by_name(
     with pytest.raises(InvalidInput) as refused:
         parse_body(raw, "application/json", schema)
     assert sentence in refused.value.message
+    assert not refused.value.message.endswith("..")
     assert refused.value.status == 400
 
 
