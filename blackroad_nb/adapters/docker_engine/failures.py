@@ -25,7 +25,7 @@ _REASONS = (  # the engine's own words, and what they are to us
         r"executable file not found|exec format error|no such file or directory: unknown",
         "bad_image",
     ),
-    (r"permission denied", "not_permitted"),
+    (r"permission denied", "engine_denied"),
 )
 
 
@@ -77,7 +77,7 @@ def _remedy(reason: str, named: str, said: str, spec: ContainerSpec | None) -> s
         "which makes it.",
         "bad_image": f"The image {image} cannot run a session ({inner}); "
         "base it on hub/Dockerfile.notebook.",
-        "not_permitted": f"Docker was not permitted to do this: {short(said)}",
+        "engine_denied": f"Docker was not permitted to do this: {short(said)}",
     }[reason]
 
 
