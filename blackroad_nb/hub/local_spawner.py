@@ -35,6 +35,10 @@ class LocalSpawner(PolicyMixin, SimpleLocalProcessSpawner):  # type: ignore[misc
         # -P: a file in somebody's work folder must not be taken for one of our modules.
         return [sys.executable, "-P", "-c", _PROGRAM]
 
+    @default("term_timeout")
+    def _shorter_than_the_spare_time(self) -> int:
+        return 10  # what does not come up in time is ended before the hub gives up waiting
+
     @property
     def folder(self) -> Path:
         """Where this user's work lies; whatever the name, it is one folder of its own."""

@@ -32,7 +32,7 @@ from blackroad_nb.hub.spawn_choices import check_template, spawn_page
 from blackroad_nb.hub.steps import Steps
 
 STATE_KEY = "blackroad"
-SPARE_SECONDS = 2.0  # so that we, not the hub, say that a start took too long
+SPARE_SECONDS = 15.0  # of the hub's limit, for ending what did not come up in time
 
 
 class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
@@ -64,7 +64,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         self.profile: Profile | None = None
         self.choice: LaunchChoice | None = None
         self._steps = Steps()
-        self._launching = False
+        self._launching = self._undoing = False
         self._seen_alive = False
         self._exit_code: int | None = None
         hush_refusals(self.log)
@@ -170,11 +170,11 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         self._note(ServerEvent.ENDED)
 
     async def poll(self) -> int | None:
-        if self._launching:  # `start` watches; the hub must take it for running
-            return None
+        if self._launching and not self._undoing:
+            return None  # `start` watches; the hub must take it for running
         record = self.record
         status: int | None = await super().poll()
-        if record is None or self.launches.get(record.id) is None:
+        if self._undoing or record is None or self.launches.get(record.id) is None:
             return status
         if status is None:
             if not self._seen_alive:  # found again after the hub had been away
@@ -276,30 +276,38 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         assert self.choice is not None
         self.default_url = landing(self.choice.template)
         self.save_state()
-        async with asyncio.timeout(max(self.start_timeout - SPARE_SECONDS, SPARE_SECONDS)):
+        async with asyncio.timeout(self._start_seconds):
             self.apply_profile(self.profile, self.choice, record)
             url = await self.launch()
             self.step("ready", "Waiting until JupyterLab answers")
             await self.wait_until_ready(url)
         return url
 
+    @property
+    def _start_seconds(self) -> float:
+        limit = float(self.start_timeout)
+        return limit - min(SPARE_SECONDS, limit / 3)
+
     async def _undo(self, failure: SessionFailed) -> None:
         """End what was started; only then is its place free."""
+        self._undoing = True
         try:
             if await super().poll() is None:
                 await super().stop(now=True)
         except Exception as error:
             # The hub tries once more, and what then is left is looked for as an orphan.
             self.log.warning("What was started for %s is not ended: %s", self._log_name, error)
-        revoke_session_tokens(self)
-        self._note(ServerEvent.FAILED, failure.reason, failure.message, self._exit_code)
+        finally:
+            self._undoing = False
+            revoke_session_tokens(self)
+            self._note(ServerEvent.FAILED, failure.reason, failure.message, self._exit_code)
 
     def _failure(self, error: Exception) -> SessionFailed:
         if isinstance(error, SessionFailed):
             return error
         if isinstance(error, TimeoutError):
             return SessionFailed(
-                f"It did not answer within {self.start_timeout:.0f} seconds.", "too_slow"
+                f"It did not answer within {self._start_seconds:.0f} seconds.", "too_slow"
             )
         return self.explain(error)
 

@@ -1,6 +1,7 @@
 """A session that is up at once: the hub's side is what is tested, not JupyterLab.
 
-`TINY_DELAY` seconds pass before it listens; with `TINY_EXIT` it ends with that code.
+It says `TINY_SAYS`, and `TINY_DELAY` seconds pass before it listens; with `TINY_EXIT`
+it ends with that code instead.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     time.sleep(float(os.environ.get("TINY_DELAY", "0")))
+    print(os.environ.get("TINY_SAYS", ""), flush=True)
     if code := os.environ.get("TINY_EXIT"):
         sys.exit(int(code))
     address = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
