@@ -97,12 +97,17 @@ def up(arguments: argparse.Namespace) -> int:
 def _run(state: StateFolder, arguments: argparse.Namespace, stopping: Stopping) -> int:
     try:
         settings = _prepare(state, arguments)
+    except Interrupted:  # nothing has been started; sessions from before are left alone
+        write("\nStopped.\n")
+        return 0
+    try:
         _serve(Hub(state, settings), state, settings, arguments, stopping)
     except Interrupted:
         stopped = end_all(state)
         write(f"\nStopped {listed(stopped)}.\n" if stopped else "\nStopped.\n")
     except BaseException:
-        end_all(state)
+        if not session_count(state):  # else people go on working, through the proxy
+            end_all(state)
         raise
     return 0
 

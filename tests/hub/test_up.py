@@ -275,3 +275,51 @@ def test_a_hub_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
         assert str(up.state.log) in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
         until(lambda: not up.processes())
+
+
+def test_a_start_that_fails_leaves_the_sessions_from_before_alone(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        up.open()
+        up.start_session()
+        path = up.wait_session()
+        before = up.sessions()
+        assert up.process is not None
+        up.process.kill()
+        up.process.wait()
+        os.kill(up.claim("hub"), signal.SIGKILL)
+        until(lambda: not up.claim("hub"))
+        port = str(taken.getsockname()[1])
+        for words in (["--docker"], ["--port", port], ["--folder", "/proc/none"]):
+            assert up.run(*words).returncode in (2, 4, 11)
+        (up.state.path / "hub_config.py").write_text("raise RuntimeError('mine is wrong')")
+        assert up.run().returncode == 7
+        assert up.sessions() == before
+        assert up.asks(f"{path}api/status")[0] == 200
+        (up.state.path / "hub_config.py").unlink()
+        up.open()
+        until(lambda: "" in up.servers() and up.servers()[""]["ready"])
+        assert up.sessions() == before
+
+
+def test_a_hub_port_that_sessions_need_is_not_given_up(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up, socket.socket() as taken:
+        up.open()
+        up.start_session()
+        up.wait_session()
+        assert up.process is not None
+        up.process.kill()
+        up.process.wait()
+        os.kill(up.claim("hub"), signal.SIGKILL)
+        until(lambda: not up.claim("hub"))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", up.settings.hub_port))
+        taken.listen()
+        refused = up.run()
+        assert refused.returncode == 4
+        assert f"port {up.settings.hub_port}, by which 1 running session knows" in refused.stderr
+        assert up.run(program="down").stdout == "Stopped the proxy and 1 session.\n"
+        port = up.settings.hub_port
+        up.open()
+        assert up.settings.hub_port != port
