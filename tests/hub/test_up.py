@@ -284,6 +284,7 @@ def test_a_start_that_fails_leaves_the_sessions_from_before_alone(tmp_path: Path
         up.open()
         up.start_session()
         path = up.wait_session()
+        assert up.asks(f"{path}api/status")[0] == 200  # the session remembers who this is
         before = up.sessions()
         assert up.process is not None
         up.process.kill()
