@@ -59,8 +59,8 @@ profiles:
   #       read_only: true
 """
 
-_TOP = ("max_sessions", "max_sessions_per_user", "profiles")
-_MOUNT = ("source", "target", "read_only")
+FILE_NAMES = ("max_sessions", "max_sessions_per_user", "profiles")
+MOUNT_NAMES = ("source", "target", "read_only")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = re.compile(r"(?:JUPYTERHUB_|JPY_|BLACKROAD_).*|PYTHONPATH|DATA_PATH|USER_ID|NOTEBOOK_DB")
@@ -81,7 +81,7 @@ def read_profiles(path: Path) -> LaunchPolicy:
     document = read_yaml(path)
     if document is None:
         return LaunchPolicy()
-    top = document.mapping(_TOP, "The file")
+    top = document.mapping(FILE_NAMES, "The file")
     values: dict[str, Any] = {
         name: _whole(top[name], name, 0, 100_000)
         for name in ("max_sessions", "max_sessions_per_user")
@@ -157,7 +157,7 @@ def _profiles(value: Value) -> tuple[Profile, ...]:
 
 
 def _profile(entry: Value) -> Profile:
-    said = entry.mapping(tuple(_FIELDS), "A profile")
+    said = entry.mapping(PROFILE_NAMES, "A profile")
     if "name" not in said:
         raise entry.wrong("A profile needs a `name`.")
     name = said["name"].text("name")
@@ -248,7 +248,7 @@ def _environment(value: Value, _what: str) -> Mapping[str, str]:
 def _mounts(value: Value, _what: str) -> tuple[Mount, ...]:
     found: dict[str, Mount] = {}
     for entry in value.items("mounts"):
-        said = entry.mapping(_MOUNT, "A mount")
+        said = entry.mapping(MOUNT_NAMES, "A mount")
         if "source" not in said or "target" not in said:
             raise entry.wrong("A mount needs a `source` and a `target`.")
         source, target = _folder(said["source"], "source"), _folder(said["target"], "target")
@@ -290,4 +290,5 @@ _FIELDS: Mapping[str, tuple[str, _Reader]] = {
     "price": ("price", _line),
     "max_sessions": ("max_sessions", lambda value, what: _whole(value, what, 0, 100_000)),
 }
+PROFILE_NAMES = tuple(_FIELDS)
 assert {target for target, _ in _FIELDS.values()} == {each.name for each in fields(DEFAULT_PROFILE)}

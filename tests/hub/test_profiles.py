@@ -10,7 +10,14 @@ import pytest
 
 from blackroad_nb.core.profile import GIB, LaunchPolicy, Mount, Profile
 from blackroad_nb.errors import InvalidInput, LaunchRefused
-from blackroad_nb.hub.profiles import DEFAULT_FILE, PolicyFile, read_profiles
+from blackroad_nb.hub.profiles import (
+    DEFAULT_FILE,
+    FILE_NAMES,
+    MOUNT_NAMES,
+    PROFILE_NAMES,
+    PolicyFile,
+    read_profiles,
+)
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -238,3 +245,15 @@ def test_a_mistake_refuses_launches_until_it_is_mended(
 
 def test_without_a_file_the_defaults_hold() -> None:
     assert PolicyFile(None).read() == LaunchPolicy()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "profiles.md"
+
+
+def test_the_reference_names_everything_and_its_example_can_be_read(tmp_path: Path) -> None:
+    text = PAGE.read_text()
+    for name in (*FILE_NAMES, *PROFILE_NAMES, *MOUNT_NAMES):
+        assert f"`{name}`" in text
+    example = text.split("```yaml\n")[1].split("```")[0]
+    policy = read_profiles(written(tmp_path, example))
+    assert [profile.title for profile in policy.profiles] == ["Standard", "Large"]
