@@ -304,7 +304,7 @@ def failing_hub(folder: Path, command: str, more: str = "") -> Iterator[HubProce
     [
         ("exit 3", "", "could not be started", "exit code 3"),
         ("sleep 3; exit 3", "", "could not be started", "exit code 3"),
-        ("sleep 60", "c.Spawner.start_timeout = 5", "took too long", "5 seconds"),
+        ("sleep 60", "c.Spawner.start_timeout = 5", "took too long", "did not answer within"),
     ],
 )
 def test_a_failed_start_says_why_and_leads_back(
