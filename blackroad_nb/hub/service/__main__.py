@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 
 from tornado.httpserver import HTTPServer
@@ -21,7 +22,7 @@ from blackroad_nb.hub.service.settings import ServiceSettings, read_settings
 from blackroad_nb.hub.service.wiring import parts_for
 
 _PARENT_SECONDS = 1.0
-_LONGEST_WAIT = 5.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _LARGEST = 1024 * 1024  # bytes of a request; what is refused politely is less
 _HEADER = 32 * 1024
 
@@ -53,18 +54,34 @@ async def serve(settings: ServiceSettings) -> None:
 
 async def _listen(server: HTTPServer, host: str, port: int) -> None:
     """Take the port; a service of a hub that was killed may hold it for a moment more."""
-    wait = 0.1
+    wait, told = _SHORTEST_WAIT, False
     while True:
         try:
-            server.listen(port, host)
+            listener = _bound(host, port)
         except OSError as error:
-            if wait == _LONGEST_WAIT:
+            if wait == _LONGEST_WAIT and not told:
                 _log.error("Port %d of %s cannot be taken: %s", port, host, error.strerror)
+                told = True
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
         else:
+            server.add_socket(listener)
             _log.info("Listening on %s:%d", host, port)
             return
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 async def _watch_parent(ending: asyncio.Event) -> None:

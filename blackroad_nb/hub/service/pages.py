@@ -93,6 +93,7 @@ class PageHandler(ServiceHandler):
             caller=caller,
             hub_page=self.hub_page,
             again_after=values.pop("again_after", None),
+            form_token=self.xsrf_token,  # also where no form is: one may open in another tab
             **values,
         )
 
