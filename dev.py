@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-USAGE = """usage: python3 dev.py up [OPTIONS]     set up and open JupyterLab with the extension on
+USAGE = """usage: python3 dev.py up [OPTIONS]     set up and open a JupyterHub for you alone
        python3 dev.py test [OPTIONS]   set up and run all checks and tests (OPTIONS go to pytest)"""
 
 
@@ -37,7 +37,7 @@ def set_up(extra: str) -> None:
     """Make `.venv` hold this checkout with `extra`; quick when nothing changed."""
     make_environment()
     wanted = (HERE / "pyproject.toml").read_bytes() + extra.encode() + sys.version.encode()
-    stamp, mark = VENV / f"installed-{extra}", hashlib.sha256(wanted).hexdigest()
+    stamp, mark = VENV / f"installed-{extra.replace(',', '-')}", hashlib.sha256(wanted).hexdigest()
     if stamp.exists() and stamp.read_text() == mark:
         say(f".venv is up to date for [{extra}]")
         return
@@ -79,7 +79,7 @@ def test(options: list[str]) -> None:
 
 def up(options: list[str]) -> None:
     """Become `blackroad-nb up`, so that Ctrl-C reaches it directly."""
-    set_up("lab")
+    set_up("lab,hub")
     program = str(BIN / "blackroad-nb")
     say("blackroad-nb up")
     os.execv(program, [program, "up", *options])  # noqa: S606
