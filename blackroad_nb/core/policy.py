@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from blackroad_nb.core.profile import LaunchPolicy, Profile
@@ -98,6 +98,12 @@ def why_not(launcher: Launcher, profile: Profile) -> str | None:
         kind = "the group" if len(profile.groups) == 1 else "the groups"
         return f"It is for {kind} {_listed(sorted(profile.groups))}; ask an administrator to join."
     return "It is for certain users; ask an administrator to be added."
+
+
+def best_first(launcher: Launcher, policy: LaunchPolicy) -> LaunchPolicy:
+    """Return the policy with this user's profiles first, for whoever names none."""
+    ordered = sorted(policy.profiles, key=lambda profile: why_not(launcher, profile) is not None)
+    return replace(policy, profiles=tuple(ordered))
 
 
 def _check_switch(policy: LaunchPolicy) -> Refusal | None:

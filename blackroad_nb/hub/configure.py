@@ -186,4 +186,4 @@ async def _settle(folder: Path) -> None:
     while hub.http_server is None:  # noqa: ASYNC110
         await asyncio.sleep(_KNOWN_SECONDS)
     for record in launches_of(folder).settle():
-        hub.log.warning("The session %s of %s is lost", record.id, record.user)
+        hub.log.warning("The session %s of %r is lost", record.id, record.user)

@@ -28,6 +28,7 @@ from blackroad_nb.ports import ServerLog
 
 FILE = "sessions.db"
 MOST_ROWS = 100_000  # more sessions than any one hub holds
+MOST_UNWRITTEN = 1000  # sessions kept in memory while the log cannot be written
 
 Key = tuple[str, str]  # user, server name
 
@@ -225,6 +226,9 @@ class Launches:
         else:
             self._active[record.id] = record
         self._unwritten[record.id] = record
+        if len(self._unwritten) > MOST_UNWRITTEN:  # what runs is known anyway
+            ended = (each.id for each in self._unwritten.values() if each.ended)
+            self._unwritten.pop(next(ended, record.id))
         self._write()
 
     def _write(self) -> None:

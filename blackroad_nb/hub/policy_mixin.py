@@ -16,6 +16,7 @@ from jupyterhub.spawner import Spawner
 from traitlets import Bool, List, Unicode, default
 
 from blackroad_nb.core.launch import LaunchChoice, find_profile, parse_choice
+from blackroad_nb.core.policy import best_first
 from blackroad_nb.core.profile import LaunchPolicy, Profile
 from blackroad_nb.core.server import LastWords, ServerEvent, ServerRecord
 from blackroad_nb.core.template import landing
@@ -119,6 +120,11 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         return self._options_from(form_data)
 
     def options_from_query(self, query_data: Mapping[str, Sequence[Any]]) -> dict[str, object]:
+        try:
+            # Before the hub remembers them: a foreign page is not to choose what is marked.
+            self._check_request()
+        except BlackRoadError as error:
+            raise _shown(error) from None
         return self._options_from(query_data)
 
     @default("apply_user_options")
@@ -245,7 +251,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         launcher = launcher_of(self)
         self._check_request()
         try:
-            choice = parse_choice(self.user_options, policy)
+            choice = parse_choice(self.user_options, best_first(launcher, policy))
             check_template(self.templates, choice.template)
         except InvalidInput:
             self._remember({})  # the hub has saved them already, as they came
@@ -331,7 +337,8 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
 
         options = options_from_form(sent)
         try:
-            return parse_choice(options, self.policy()).options()
+            policy = best_first(launcher_of(self), self.policy())
+            return parse_choice(options, policy).options()
         except BlackRoadError as error:
             raise _shown(error) from None
 

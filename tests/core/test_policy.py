@@ -7,13 +7,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from blackroad_nb.core.policy import ActiveServer, Launcher, Refusal, check_launch, why_not
+from blackroad_nb.core.policy import (
+    ActiveServer,
+    Launcher,
+    Refusal,
+    best_first,
+    check_launch,
+    why_not,
+)
 from blackroad_nb.core.profile import LaunchPolicy, Profile
 from blackroad_nb.core.server import ServerState
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 SMALL = Profile("small", "Small")
 QUANT = Profile("large", "Large", groups=frozenset({"quant"}), users=frozenset({"eve"}))
+LIMITED = replace(SMALL, max_sessions=1)
 POLICY = LaunchPolicy((SMALL, QUANT), max_sessions=3, max_sessions_per_user=2)
 ADA = Launcher("ada", frozenset({"researchers"}), may_launch=True)
 ROOT = replace(ADA, requester="root", may_manage=True)
@@ -93,6 +101,12 @@ def test_a_profile_is_for_its_groups_and_users(
     assert (why_not(Launcher(user, frozenset(groups)), profile) is None) is open_to
 
 
+def test_whoever_names_no_profile_gets_the_first_of_her_own() -> None:
+    policy = replace(POLICY, profiles=(QUANT, SMALL, LIMITED))
+    assert best_first(ADA, policy) == replace(POLICY, profiles=(SMALL, LIMITED, QUANT))
+    assert best_first(replace(ADA, user="eve"), policy) == policy
+
+
 @pytest.mark.parametrize(
     ("profile", "sentence"),
     [
@@ -110,9 +124,6 @@ def test_a_profile_is_for_its_groups_and_users(
 def test_a_card_says_whom_a_profile_is_for(profile: Profile, sentence: str) -> None:
     """Other users are not named; groups are what one can ask to join."""
     assert why_not(ADA, profile) == sentence
-
-
-LIMITED = replace(SMALL, max_sessions=1)
 
 
 @pytest.mark.parametrize(

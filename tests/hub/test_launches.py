@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from blackroad_nb.core.policy import Launcher
 from blackroad_nb.core.profile import LaunchPolicy, Profile
 from blackroad_nb.core.server import ServerEvent, ServerRecord, ServerState
 from blackroad_nb.errors import InvalidInput, LaunchRefused, LimitReached, StoreError, StoreFull
-from blackroad_nb.hub.launches import Launches
+from blackroad_nb.hub.launches import MOST_UNWRITTEN, Launches
 
 ADA = Launcher("ada", may_launch=True)
 BOB = Launcher("bob", may_launch=True)
@@ -50,12 +49,8 @@ class FailingLog(MemoryServerLog):
         return super().list(user, ended, limit)
 
 
-def ids() -> Iterator[str]:
-    yield from (f"id-{number}" for number in range(100))
-
-
 def launches(log: MemoryServerLog | None = None, first: int = 0) -> Launches:
-    made = (f"id-{number}" for number in range(first, 1000))
+    made = (f"id-{number}" for number in range(first, 10_000))
     return Launches(log or MemoryServerLog(), Clock(), lambda: next(made))
 
 
@@ -165,6 +160,18 @@ def test_the_log_counts_before_what_the_hub_remembers() -> None:
     assert again.adopt(unknown) == unknown
     assert [held.id for held in again.active()] == ["id-0", "id-7"]
     assert log.get("id-7") == unknown
+
+
+def test_a_log_that_stays_full_does_not_fill_the_memory() -> None:
+    log = FailingLog()
+    own = launches(log)
+    kept = own.begin(BOB, CHOICE, POLICY)
+    for _ in range(MOST_UNWRITTEN + 50):
+        own.event(own.begin(ADA, CHOICE, POLICY).id, ServerEvent.FAILED)
+    assert own.health.behind <= MOST_UNWRITTEN
+    log.full = False
+    own.event(kept.id, ServerEvent.READY)
+    assert log.get(kept.id).state is ServerState.RUNNING
 
 
 def test_a_log_that_fails_stops_no_launch_and_is_made_good_later() -> None:

@@ -254,6 +254,17 @@ def test_a_link_may_start_a_session_but_a_page_may_not(
     assert bool(hub.servers("ada")) is starts
 
 
+def test_a_foreign_page_does_not_choose_what_is_remembered(hub: HubProcess, ada: Visitor) -> None:
+    assert ada.submit(profile="small").status == 302
+    hub.wait_ready("ada")
+    hub.stop_session("ada")
+    hub.wait_gone("ada")
+    frame = {**CROSS, "Sec-Fetch-Dest": "iframe"}
+    assert ada.spawn_page("opt-profile=other", frame).status == 403
+    assert hub.api("POST", "users/ada/server")[0] == 201
+    assert hub.servers("ada")[""]["user_options"]["profile"] == "small"
+
+
 def test_a_form_without_its_token_starts_nothing(hub: HubProcess, ada: Visitor) -> None:
     page = ada.submit(xsrf=False, profile="small")
     assert page.status == 403

@@ -1,0 +1,41 @@
+"""A real JupyterLab behind a real proxy: it opens for its user, and for nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub_process import start_hub, until
+
+
+def test_a_session_is_open_to_its_user_and_to_managers_only(tmp_path: Path) -> None:
+    people = {"ada": ("researchers",), "bob": ("researchers",), "nobody": ()}
+    with start_hub(tmp_path, users=people, docker=False) as hub:
+        tokens = {name: hub.token_for(name) for name in people}
+        for user in ("ada", "bob"):
+            assert hub.start(user, tokens[user])[0] == 201
+        url = f"{hub.url}user/ada/api/contents"
+        listing = until(lambda: _listing(hub.call("GET", url, tokens["ada"])))
+        assert "work" in [entry["name"] for entry in listing]
+        for name in ("bob", "nobody"):
+            assert hub.call("GET", url, tokens[name])[0] == 403
+        assert hub.call("GET", url, None)[0] == 403
+        assert hub.call("GET", f"{hub.url}user/ada/lab", tokens["ada"])[0] == 200
+        health = hub.call("GET", f"{hub.url}user/ada/blackroad/health", tokens["ada"])
+        assert health[0] == 200, health
+        saved = {"type": "file", "format": "text", "content": "kept"}
+        assert hub.call("PUT", f"{url}/work/notes.txt", tokens["ada"], saved)[0] == 201
+        hub.stop_session("ada", tokens["ada"])
+        hub.wait_gone("ada")
+        assert hub.start("ada", tokens["ada"])[0] == 201
+        found = until(lambda: _found(hub.call("GET", f"{url}/work/notes.txt", tokens["ada"])))
+        assert found["content"] == "kept"
+        assert "Traceback" not in hub.log()
+
+
+def _listing(answer: tuple[int, object]) -> list[dict[str, str]]:
+    return _found(answer).get("content", [])
+
+
+def _found(answer: tuple[int, object]) -> dict[str, object]:
+    status, body = answer
+    return body if status == 200 and isinstance(body, dict) else {}
