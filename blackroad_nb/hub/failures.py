@@ -85,7 +85,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "limit_per_profile": ("All places of this profile are taken", ""),
     "limit_per_user": ("You have as many sessions as you may", ""),
     "cross_site": ("This start was not asked for by you", "If you want it, start it here."),
-    "invalid_input": ("This launch could not be understood", "Choose below and start again."),
+    "invalid_input": ("This launch could not be understood", "Choose again and start."),
     "template_not_found": ("There is no such template", "Choose one below."),
     "image_missing": (
         "The image of this profile is missing",

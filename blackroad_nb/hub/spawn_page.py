@@ -102,7 +102,7 @@ def checked_template(page: SpawnPage) -> str:
 
 def last_ending(record: ServerRecord | None) -> Explanation | None:
     """Say how the last session ended if it did not end as somebody wished."""
-    if record is None or record.state is not ServerState.ERROR:
+    if record is None or record.state is not ServerState.ERROR or record.reason == "cancelled":
         return None
     if record.ready_at is None:
         return Explanation(

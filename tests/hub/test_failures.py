@@ -90,6 +90,11 @@ def test_an_ending_says_what_became_of_the_files(reason: str) -> None:
     assert "Files you had saved are still there" in ending(reason, "It ended.").remedy
 
 
+def test_an_ending_that_says_so_itself_is_not_repeated() -> None:
+    said = ending("out_of_memory", "It ran out of memory; saved work is kept, so start again.")
+    assert said.remedy == ""
+
+
 def test_a_percent_sign_is_text() -> None:
     assert explain(web.HTTPError(400, "100%")).cause == "100%"
     assert isinstance(spawn_exception(BlackRoadError("100% %s %d")).get_message(), str)

@@ -157,6 +157,7 @@ def test_the_last_choice_is_marked_as_far_as_it_still_exists(
         (None, None),
         (replace(RECORD, state=ServerState.STOPPED, reason="user"), None),
         (replace(RECORD, state=ServerState.RUNNING), None),
+        (replace(RECORD, reason="cancelled", message="The start was called off."), None),
         (
             replace(RECORD, ready_at=AT, reason="out_of_memory", message="Killed at 8 GB."),
             "Your last session ran out of memory",
