@@ -150,7 +150,8 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         try:
             url = await self._start_accepted(record)
         except asyncio.CancelledError:
-            await self._undo(SessionFailed("The start was called off.", "cancelled"))
+            called_off = SessionFailed("The start was called off.", "cancelled")
+            await self._undo(called_off, ServerEvent.ENDED)  # as it was asked to
             raise
         except Exception as error:
             failure = self._failure(error)
@@ -294,7 +295,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         limit = float(self.start_timeout)
         return limit - min(SPARE_SECONDS, limit / 3)
 
-    async def _undo(self, failure: SessionFailed) -> None:
+    async def _undo(self, failure: SessionFailed, event: ServerEvent = ServerEvent.FAILED) -> None:
         """End what was started; only then is its place free."""
         self._undoing = True
         try:
@@ -306,7 +307,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         finally:
             self._undoing = False
             revoke_session_tokens(self)
-            self._note(ServerEvent.FAILED, failure.reason, failure.message, self._exit_code)
+            self._note(event, failure.reason, failure.message, self._exit_code)
 
     def _failure(self, error: Exception) -> SessionFailed:
         if isinstance(error, SessionFailed):

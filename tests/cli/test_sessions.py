@@ -128,6 +128,17 @@ def test_a_start_waits_until_it_runs_unless_told_not_to(person, hub):
     assert ada("stop", "--no-wait").json["state"] in ("stopping", "stopped")
 
 
+def test_a_start_that_is_called_off_is_stopped_and_no_error(person, hub):
+    ada = person("ada")
+    asked = threading.Thread(target=lambda: ada("start", "--profile", "slow"))
+    asked.start()
+    until(lambda: "" in hub.servers("ada"))
+    stopped = ada("stop").json
+    asked.join()
+    assert (stopped["state"], stopped["reason"]) == ("stopped", "cancelled")
+    assert hub.servers("ada") == {}
+
+
 def test_named_sessions_and_those_of_others(person):
     mia, bob = person("mia"), person("bob")
     assert mia("start", "--user", "bob", "--name", "second").json["server_name"] == "second"
