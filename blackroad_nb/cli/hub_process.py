@@ -23,6 +23,7 @@ STOP_SECONDS = 60.0
 _SESSION_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
 _WATCH_SECONDS = 0.25
+_LARGE_LOG = 10_000_000  # bytes
 _SESSIONS = "session-*"
 _RAISED = re.compile(r" {0,4}(?:\w+\.)*[A-Z]\w*: ")  # the last line of a traceback
 _NOT_SAID = re.compile(r"^(?:\[[A-Z] [^\]]*\] | *blackroad_nb\.errors\.\w+: )")
@@ -91,6 +92,7 @@ class Hub:
         own = claim(self._state.hub_claim)
         if own is None:
             raise Conflict(f"another hub has just been started in {str(self._state.path)!r}.")
+        self._set_log_aside()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         log = os.open(self._state.log, flags, 0o600)
         try:
@@ -131,6 +133,12 @@ class Hub:
         """Wait until it is gone."""
         while self.alive:
             time.sleep(_WATCH_SECONDS)
+
+    def _set_log_aside(self) -> None:
+        """Begin a new log when this one is large; one before it is kept."""
+        log = self._state.log
+        if log.exists() and log.stat().st_size > _LARGE_LOG:
+            log.replace(log.with_suffix(".log.1"))
 
     def _last_words(self) -> str:
         """Return the last complaint of its log: a serious line, or an exception's last."""

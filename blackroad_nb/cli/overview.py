@@ -27,7 +27,7 @@ A notebook is named by its id or by its path. Results are JSON on stdout, but
 when all went well; otherwise one line on stderr says what to do.
 
 first steps:
-  {program} up                            open JupyterLab with a demo notebook
+  {program} up                            open a hub of sessions, for you alone
   {program} create Demo ./demo.ipynb      register a new notebook
   {program} execute ./demo.ipynb          run it
   {program} history ./demo.ipynb          see what ran

@@ -27,6 +27,7 @@ from blackroad_nb.cli.hub_process import (
 from blackroad_nb.cli.printing import write
 from blackroad_nb.cli.signals import Interrupted
 from blackroad_nb.config import database_path
+from blackroad_nb.core.container import slug
 from blackroad_nb.errors import Conflict, ExportUnavailable, HubUnreachable, InvalidInput
 from blackroad_nb.hub.up_databases import check_databases
 from blackroad_nb.hub.up_ports import hub_port, inner_port, is_free, public_port
@@ -254,8 +255,8 @@ def _announce(state: StateFolder, settings: Settings, arguments: argparse.Namesp
     _say(f"\nJupyterHub is ready. This link logs you in; keep it to yourself:\n\n  {link}\n")
     if not settings.docker:
         _say("Sessions are processes of this machine: nothing keeps them from your files.")
-    work = settings.folder or str(state.path / "workspaces")
-    _say(f"Your work lies in {work}")
+    work = state.path / "workspaces" / slug(settings.owner)
+    _say(f"Your work lies in {settings.folder or work}")
     if not arguments.no_browser and _has_screen():
         _open_browser(state, link)
 

@@ -118,6 +118,7 @@ def at_rest(up: Up) -> dict[str, Any] | None:
     return {"servers": servers} if agree else None
 
 
+@pytest.mark.timeout(90 + 45 * ROUNDS)
 def test_no_session_is_lost_or_orphaned_and_no_limit_exceeded(up: Up) -> None:
     print(f"seed {SEED}, {ROUNDS} rounds")
     chance = random.Random(SEED)

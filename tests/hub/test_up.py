@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import quote
 
 import pytest
+from store_rows import mounted, remount
 from up_process import Up, until, up_in, visitor
 
 
@@ -35,8 +37,6 @@ def test_the_link_leads_to_the_page_that_starts_a_session(hub: Up) -> None:
 @pytest.mark.parametrize("token", ["", "wrong", "é", "x" * 5000])
 def test_nobody_else_gets_in(hub: Up, token: str) -> None:
     address = hub.link.partition("=")[0]
-    from urllib.parse import quote
-
     with pytest.raises(HTTPError) as refused:
         visitor().open(f"{address}={quote(token)}")
     with refused.value as page:
@@ -324,3 +324,47 @@ def test_a_hub_port_that_sessions_need_is_not_given_up(tmp_path: Path) -> None:
         port = up.settings.hub_port
         up.open()
         assert up.settings.hub_port != port
+
+
+def test_a_disk_that_is_full_or_read_only_is_told(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up, mounted(tmp_path / "disk", size="64k") as disk:
+        (tmp_path / "home").mkdir()
+        with pytest.raises(OSError, match="No space"):
+            (disk / "filler").write_bytes(b"x" * 1_000_000)
+        refused = up.run("--state", str(disk / "hub"))
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (8, 1)
+        assert "No space is left" in refused.stderr
+        remount(disk, "ro")
+        refused = up.run("--state", str(disk / "other"))
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (8, 1)
+        assert "cannot be written" in refused.stderr
+        assert not up.processes()
+
+
+def test_a_mistake_in_the_profiles_is_told_with_its_line(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up:
+        up.state.path.mkdir(parents=True)
+        up.state.profiles.write_text("max_sessions: many\n")
+        refused = up.run()
+        assert refused.returncode == 7
+        assert "profiles.yaml, line 1" in refused.stderr
+        assert "errors." not in refused.stderr
+        assert not up.claim("proxy")
+
+
+@pytest.mark.parametrize(
+    "name", ["100%.txt", "what?.txt", "a#b;c.txt", "back\\slash.txt", "ä ö.txt"]
+)
+def test_files_of_any_name_pass_the_proxy(hub: Up, name: str) -> None:
+    hub.start_session()
+    path = hub.wait_session()
+    place = f"{path}api/contents/{quote(name, safe='')}"
+    status, made = hub.call("PUT", place, {"type": "file", "format": "text", "content": "x"})
+    assert status in (200, 201), made
+    status, found = hub.call("GET", place)
+    assert (status, found["name"]) == (200, name)
+    beneath = f"{path}api/contents/{quote('work/' + name, safe='')}"
+    assert hub.call("PUT", beneath, {"type": "file", "format": "text", "content": "y"})[0] in (
+        200,
+        201,
+    )
