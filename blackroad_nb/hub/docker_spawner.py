@@ -56,6 +56,7 @@ class ContainerSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner ha
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._away = False
+        self._ended: Container | None = None  # as it was when it was first seen not to run
 
     @property
     def executor(self) -> ThreadPoolExecutor:
@@ -111,6 +112,7 @@ class ContainerSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner ha
         self._away = False
         if found is None:
             return 0
+        self._ended = None if found.alive else found
         return None if found.alive else found.exit_code or 0
 
     async def get_url(self) -> str:
@@ -179,6 +181,7 @@ class BlackRoadSpawner(PolicyMixin, ContainerSpawner):
         self.spec = container_spec(profile, choice, record, self.place)
         self.image = self.spec.image
         self.object_name, self.object_id = self.spec.name, ""
+        self._ended = None
         self.port = PORT
         self.notebook_dir = HOME
 
@@ -272,15 +275,21 @@ class BlackRoadSpawner(PolicyMixin, ContainerSpawner):
     async def last_words(self) -> LastWords:
         """Read how the container ended, then remove it."""
         try:
-            found = await self.find()
-            if found is None:
-                return REMOVED
-            printed = await self.ask(self.engine.last_lines, found.id)
-            words = words_of(found, self.spec.memory_bytes if self.spec else None, printed)
-        except NoSuchContainer:
-            return REMOVED
+            found = self._ended or await self.find()
         except BlackRoadError as error:
             return LastWords(None, "engine_gone", error.message)
+        self._ended = None
+        if found is None:
+            return REMOVED
+        words = words_of(
+            found, self.spec.memory_bytes if self.spec else None, await self._printed(found.id)
+        )
         await self._discard(found.id)
         self.object_id = ""
         return words
+
+    async def _printed(self, container: str) -> str:
+        try:
+            return await self.ask(self.engine.last_lines, container)
+        except BlackRoadError:  # the rest is known all the same
+            return ""

@@ -111,6 +111,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     while pending:
         cause = pending.pop()
+        if isinstance(cause, tuple):
+            pending += cause
         if not isinstance(cause, BaseException) or id(cause) in seen:
             continue
         seen.add(id(cause))
