@@ -113,8 +113,9 @@ def _set_hub(c: Any, folder: Path, enabled: bool) -> None:
             hub[name] = value
     ours = [*roles(_admin_users(c)), *service_roles()]
     hub.load_roles = [*_listed(hub, "load_roles"), *ours]
-    groups: dict[str, Any] = {RESEARCHERS: {"users": []}, ADMINS: {"users": []}}
-    hub.load_groups = {**groups, **_mapped(hub, "load_groups")}
+    if not any(_said_of_authenticators(c, "manage_groups")):  # it brings them itself
+        groups: dict[str, Any] = {RESEARCHERS: {"users": []}, ADMINS: {"users": []}}
+        hub.load_groups = {**groups, **_mapped(hub, "load_groups")}
     hub.template_paths = [*_listed(hub, "template_paths"), str(TEMPLATES)]
     hub.template_vars = {**_mapped(hub, "template_vars"), **template_vars(enabled, LAUNCH)}
 
@@ -134,11 +135,12 @@ def _set_spawner(c: Any, docker: bool, network: str) -> None:
 
 def _admin_users(c: Any) -> list[str]:
     """Return the administrators the operator named before: they hold our role as well."""
-    named: set[str] = set()
-    for section, values in c.items():
-        if section.endswith("Authenticator") and "admin_users" in values:
-            named.update(values["admin_users"])
-    return sorted(named)
+    return sorted({name for names in _said_of_authenticators(c, "admin_users") for name in names})
+
+
+def _said_of_authenticators(c: Any, trait: str) -> list[Any]:
+    sections = [values for name, values in c.items() if name.endswith("Authenticator")]
+    return [values[trait] for values in sections if trait in values]
 
 
 def _listed(section: Any, name: str) -> list[Any]:

@@ -39,6 +39,7 @@ c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 30}}
 c.JupyterHub.load_groups = {groups!r}
 c.JupyterHub.services = [{{"name": {service!r}, "api_token": {token!r}}}]
 {proxy}
+{first}
 configure(c, state={state!r}, docker={docker!r}{arguments})
 c.JupyterHub.load_roles = [*c.JupyterHub.load_roles, {{
     "name": "testing", "services": [{service!r}], "scopes": [
@@ -255,6 +256,7 @@ def start_hub(
     users: Mapping[str, Sequence[str]] | None = None,
     admins: Sequence[str] = (),
     extra_config: str = "",
+    first_config: str = "",
     docker: bool = True,
     proxy: bool = True,
     profiles: str | None = None,
@@ -267,6 +269,7 @@ def start_hub(
         users: name -> groups of each user there is; by default ada, a researcher.
         admins: users with JupyterHub's own role `admin`.
         extra_config: Python that runs after `configure`.
+        first_config: Python that runs before it.
         docker: sessions in containers; False makes them processes.
         proxy: with Traefik in front; without, only the hub itself can be asked.
         profiles: text of the file of profiles.
@@ -300,6 +303,7 @@ def start_hub(
             docker=docker,
             proxy=in_front if proxy else _NO_PROXY,
             arguments="".join(f", {name}={value!r}" for name, value in arguments.items()),
+            first=first_config,
             extra=extra_config,
         )
     )

@@ -59,6 +59,16 @@ def test_what_is_set_and_what_is_left_to_the_operator(
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
 
 
+def test_groups_of_an_authenticator_are_left_to_it(tmp_path: Path) -> None:
+    before = "c.Authenticator.manage_groups = True\nc.JupyterHub.load_groups = {}\n"
+    with start_hub(
+        tmp_path, users={}, docker=False, proxy=False, first_config=before, extra_config=CONFIG
+    ) as hub:
+        hub.add_users("ada")
+        assert hub.start("ada")[0] == 403
+        assert "researchers" in [group["name"] for group in hub.api("GET", "groups")[1]]
+
+
 @pytest.mark.parametrize(
     ("profiles", "variables", "sentence"),
     [

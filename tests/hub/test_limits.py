@@ -131,6 +131,14 @@ def test_ten_launches_at_once_never_exceed_a_users_limit(hub: HubProcess) -> Non
     assert all("At most 3 sessions run at once for one user" in text for text in refusals)
 
 
+def test_ten_starts_of_one_server_make_one_session(hub: HubProcess) -> None:
+    answers = at_once(hub, [{"user": "user0"}] * 10)
+    assert {status for status, _ in answers} <= {201, 202, 400}  # 400: it is running already
+    hub.wait_ready("user0")
+    assert len(sessions(hub)) == 1
+    assert "Traceback" not in hub.log()
+
+
 def test_a_user_is_told_of_her_own_sessions_but_of_nobody_elses_name(hub: HubProcess) -> None:
     for user in USERS[:4]:
         assert hub.start(user, profile="small")[0] == 201
