@@ -13,6 +13,7 @@ import pytest
 
 from blackroad_nb import JupyterService, errors
 from blackroad_nb.adapters.sqlite.opening import prepare
+from blackroad_nb.adapters.sqlite.servers import SESSIONS
 from blackroad_nb.cli.parsing import COMMANDS, Parser
 
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
@@ -56,6 +57,16 @@ def test_every_column_that_others_may_read(tmp_path: Path) -> None:
         section = page("tables").split(f"## {table}\n")[1].split("\n## ")[0]
         columns = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
         assert {column for column in columns if f"`{column}`" not in section} == set()
+    database.close()
+
+
+def test_every_column_of_sessions(tmp_path: Path) -> None:
+    prepare(tmp_path / "new.db", schema=SESSIONS)
+    database = sqlite3.connect(tmp_path / "new.db")
+    section = page("tables").split("## sessions\n")[1].split("\n## ")[0]
+    columns = {row[1] for row in database.execute("PRAGMA table_info(sessions)")}
+    assert columns
+    assert {column for column in columns if f"`{column}`" not in section} == set()
     database.close()
 
 
