@@ -29,8 +29,9 @@ from blackroad_nb.hub.refusal_log import hush_refusals
 from blackroad_nb.hub.requester import launcher_of, used_servers
 from blackroad_nb.hub.server_state import record_from_state, record_to_state
 from blackroad_nb.hub.session_tokens import revoke_session_tokens
-from blackroad_nb.hub.spawn_choices import check_template, spawn_page
+from blackroad_nb.hub.spawn_choices import spawn_page
 from blackroad_nb.hub.steps import Steps
+from blackroad_nb.hub.template_list import check_template
 
 STATE_KEY = "blackroad"
 SPARE_SECONDS = 15.0  # of the hub's limit, for ending what did not come up in time

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blackroad_nb.adapters.templates import FolderTemplates
 from blackroad_nb.core.launch import LaunchChoice, parse_choice
 from blackroad_nb.core.policy import why_not
 from blackroad_nb.core.profile import LaunchPolicy
-from blackroad_nb.core.template import Template, template_of
-from blackroad_nb.errors import BlackRoadError, InvalidInput, LaunchRefused
+from blackroad_nb.errors import InvalidInput, LaunchRefused
 from blackroad_nb.hub.requester import launcher_of
+from blackroad_nb.hub.template_list import list_templates
 
 if TYPE_CHECKING:
     from blackroad_nb.hub.spawn_page import SpawnPage
@@ -41,32 +38,6 @@ async def spawn_page(spawner: Any) -> SpawnPage:
         enabled=policy.enabled,
         notice=notice or unread,
     )
-
-
-async def list_templates(folders: Sequence[str]) -> tuple[tuple[Template, ...], str]:
-    """Return the templates, and a sentence on those that could not be read."""
-    source = FolderTemplates([Path(folder) for folder in folders])
-    found, broken = [], []
-    for name in await source.names():
-        try:
-            found.append(template_of(name, await source.read(name)))
-        except BlackRoadError:
-            broken.append(name)
-    notice = f"These templates could not be read: {', '.join(broken)}." if broken else ""
-    return tuple(found), notice
-
-
-def check_template(folders: Sequence[str], name: str | None) -> None:
-    """Check that a template is one of those on the page.
-
-    Raises:
-        InvalidInput: it is not. A name is looked up, so it leads nowhere else.
-    """
-    if name is None:
-        return
-    known = {path.stem for folder in folders for path in Path(folder).glob("[!.]*.ipynb")}
-    if name not in known:
-        raise InvalidInput(f"There is no template {name[:40]!r} on this hub.")
 
 
 def _last_choice(options: object, policy: LaunchPolicy) -> LaunchChoice | None:

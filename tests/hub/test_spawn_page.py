@@ -132,6 +132,13 @@ def test_without_any_profile_there_is_no_button() -> None:
     assert "None of these is for you" in form.text
 
 
+def test_without_profiles_only_the_reason_stands_there() -> None:
+    form = Inputs(render_form(a_page(cards=(), notice="profiles.yaml, line 3: no such key.")))
+    assert "line 3" in form.text
+    assert "None of these" not in form.text
+    assert not form.inputs
+
+
 @pytest.mark.parametrize(
     ("last", "profile", "template"),
     [
