@@ -130,6 +130,10 @@ def _serve(
             _announce(state, settings, arguments)
         starts.append(time.monotonic())
         hub.wait_end()
+        if hub.was_shut_down:
+            end_all(state)
+            _say("\nThe hub was shut down on its admin page.")
+            return
         if not hub.ended_by_signal:
             raise HubUnreachable(f"the hub ended by itself; {str(state.log)!r} says why.")
         if len(starts) >= _MOST_RESTARTS and starts[-_MOST_RESTARTS] > starts[-1] - _RESTART_WINDOW:

@@ -368,3 +368,15 @@ def test_files_of_any_name_pass_the_proxy(hub: Up, name: str) -> None:
         200,
         201,
     )
+
+
+def test_shutting_the_hub_down_on_its_page_ends_up_too(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up:
+        up.open()
+        up.start_session()
+        up.wait_session()
+        assert up.call("POST", "hub/api/shutdown", {})[0] == 202
+        assert up.process is not None
+        assert up.process.wait(30) == 0
+        assert "was shut down" in up.text
+        until(lambda: not up.processes())
