@@ -140,7 +140,7 @@ def _add_wait(parser: argparse.ArgumentParser, help: str) -> None:
     parser.add_argument("--no-wait", action="store_true", help=f"do not wait; {help}")
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, default=_WAIT,
-        help="wait so many seconds at most (default: 600)",
+        help="wait so many seconds at most, 0 for no limit (default: 600)",
     )  # fmt: skip
 
 

@@ -23,10 +23,11 @@ from blackroad_nb.core.sessions import HubServer, Session
 from blackroad_nb.errors import HubUnreachable, InvalidInput, LaunchRefused
 from blackroad_nb.hub.service import __main__ as program
 from blackroad_nb.hub.service.handler import is_cross_site
+from blackroad_nb.hub.service.login import Caller, _caller
 from blackroad_nb.hub.service.settings import read_settings
 from blackroad_nb.hub.service.sweeping import NotCertain, Sweeper, owners
 from blackroad_nb.hub.service.wording import Words, current_and_earlier, heading, lasted
-from blackroad_nb.hub.service_role import OAUTH_SCOPES, OWN_SCOPES, roles, service
+from blackroad_nb.hub.service_role import ACCESS, OAUTH_SCOPES, OWN_SCOPES, roles, service
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "manage-sessions.md"
@@ -112,6 +113,21 @@ def test_who_sent_a_form(headers, cross):
         connection=SimpleNamespace(context=None),  # type: ignore[arg-type]
     )
     assert is_cross_site(request) is cross
+
+
+def test_a_service_called_like_a_user_is_not_that_user():
+    ada = _caller({"kind": "user", "name": "ada", "scopes": [ACCESS]}, "t")
+    namesake = _caller({"kind": "service", "name": "ada", "scopes": ["access:services"]}, "t")
+    assert ada is not None
+    assert namesake is not None
+    assert (ada.user, ada.may_enter) == ("ada", True)
+    assert (namesake.user, namesake.may_enter) == ("", True)
+    assert "secret" not in repr(Caller("ada", "secret"))
+
+
+@pytest.mark.parametrize("model", [{}, {"name": 3, "scopes": []}, {"name": "ada", "scopes": None}])
+def test_what_is_no_answer_on_a_token_lets_nobody_in(model):
+    assert _caller(model, "t") is None
 
 
 # containers without a session ----------------------------------------------------

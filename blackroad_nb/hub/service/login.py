@@ -36,11 +36,21 @@ class Caller:
 
     Attributes:
         scopes: what the token may at this moment, which may be less than its owner.
+        kind: "user", or "service" for a service of the hub.
     """
 
     name: str
     token: str = field(repr=False)
     scopes: frozenset[str] = frozenset()
+    kind: str = "user"
+
+    @property
+    def user(self) -> str:
+        """The user whose sessions are the caller's own; "" for a service.
+
+        A service may be called like a user, and is not that user.
+        """
+        return self.name if self.kind == "user" else ""
 
     @property
     def may_enter(self) -> bool:
@@ -148,4 +158,4 @@ def _caller(model: dict[str, Any], token: str) -> Caller | None:
     name, scopes = model.get("name"), model.get("scopes")
     if not isinstance(name, str) or not isinstance(scopes, list):
         return None
-    return Caller(name, token, frozenset(map(str, scopes)))
+    return Caller(name, token, frozenset(map(str, scopes)), str(model.get("kind")))

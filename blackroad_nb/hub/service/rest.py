@@ -97,7 +97,7 @@ class SessionListHandler(RestHandler):
         try:
             media_type = self.request.headers.get("Content-Type")
             asked = read_start(self.request.body, media_type, LARGEST_BODY)
-            user = asked.user or self.caller.name
+            user = asked.user or self.caller.user
             session = await self.sessions.start(user, asked.server_name, asked.options)
         except BlackRoadError as error:
             self.refuse(error)

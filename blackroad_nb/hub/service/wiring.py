@@ -32,7 +32,7 @@ class Parts:
     def sessions(self, caller: Caller) -> SessionManager:
         """Return the sessions as this caller may see them; it acts with her token."""
         hub = RestHubClient(self.settings.api_url, caller.token, self.client)
-        viewer = Viewer(caller.name, caller.may_manage, caller.may_launch)
+        viewer = Viewer(caller.user, caller.may_manage, caller.may_launch)
         return SessionManager(hub, self.log, viewer)
 
 
