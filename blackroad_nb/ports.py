@@ -90,7 +90,7 @@ class Store(Protocol):
         ...
 
     async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        """Newest first; a run that never started counts as newest."""
+        """Newest recorded first, whenever they started, if at all."""
         ...
 
     # kernels -------------------------------------------------------------------

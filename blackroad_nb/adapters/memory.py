@@ -40,7 +40,6 @@ from blackroad_nb.errors import (
     StoreError,
 )
 
-_LATEST = datetime.max.replace(tzinfo=UTC)
 # What a finishing row may leave open, because the pending one knew it.
 _KEPT = (
     "notebook_id",
@@ -218,8 +217,7 @@ class MemoryStore:
     async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
         self._check_open()
         found = [r for r in self._runs.values() if notebook_id in (None, r.notebook_id)]
-        found.reverse()  # the later one first among equals
-        found.sort(key=lambda run: run.started_at or _LATEST, reverse=True)
+        found.reverse()
         return tuple(found[: check_limit(limit)])
 
     # kernels -------------------------------------------------------------------

@@ -25,16 +25,17 @@ def test_a_run_is_kept_and_replaced(holds):
     holds(scenario)
 
 
-def test_runs_are_listed_newest_first_and_waiting_ones_before(holds):
+def test_runs_are_listed_newest_recorded_first_whenever_they_started(holds):
     async def scenario(store):
         await store.add_notebook(notebook(1))
         await store.add_notebook(notebook(2))
+        await store.put_run(run("never", started_at=None))
         await store.put_run(run("b", started_at=NOON + SECOND))
         await store.put_run(run("a"))
-        await store.put_run(run("waiting", started_at=None))
         await store.put_run(run("other", notebook_id="notebook-2", started_at=NOON - DAY))
-        assert [r.id for r in await store.list_runs()] == ["waiting", "b", "a", "other"]
-        assert [r.id for r in await store.list_runs("notebook-1", limit=2)] == ["waiting", "b"]
+        await store.put_run(run("b", status=RunStatus.SUCCESS, started_at=NOON + DAY))
+        assert [r.id for r in await store.list_runs()] == ["other", "a", "b", "never"]
+        assert [r.id for r in await store.list_runs("notebook-1", limit=2)] == ["a", "b"]
 
     holds(scenario)
 

@@ -34,7 +34,7 @@ CREATE TABLE runs (
     process     TEXT
 ) STRICT;
 
--- A run that has not started is newer than any that has.
+-- An entry ends in the rowid, by which runs are listed: the starts in it serve nobody any more.
 CREATE INDEX runs_of_notebook ON runs (notebook_id, coalesce(started_at, '9'));
 CREATE INDEX runs_newest ON runs (coalesce(started_at, '9'));
 CREATE INDEX runs_open ON runs (process) WHERE status IN ('pending', 'running');

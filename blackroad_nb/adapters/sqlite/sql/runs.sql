@@ -23,20 +23,21 @@ FROM runs
 WHERE id = :id
 
 -- name: list
--- Newest first; a run that has not started counts as newest.
+-- Newest recorded first: a row keeps its rowid for life, and not every one has a start.
 SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
     message, started_at, finished_at, owner
 FROM runs
-ORDER BY coalesce(started_at, '9') DESC, rowid DESC
+ORDER BY rowid DESC
 LIMIT :limit
 
 -- name: list_of_notebook
 SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
     message, started_at, finished_at, owner
 FROM runs
-WHERE notebook_id = :notebook_id
-ORDER BY coalesce(started_at, '9') DESC, rowid DESC
-LIMIT :limit
+WHERE rowid IN (
+    SELECT rowid FROM runs WHERE notebook_id = :notebook_id ORDER BY rowid DESC LIMIT :limit
+)
+ORDER BY rowid DESC
 
 -- name: close_open
 -- Runs whose process is gone.
