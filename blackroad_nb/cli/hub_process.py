@@ -83,11 +83,6 @@ class Hub:
         return holder(self._state.hub_claim) is not None
 
     @property
-    def ended_by_signal(self) -> bool:
-        """Whether something outside ended it; False when it gave up by itself."""
-        return self._process is None or (self._process.returncode or 0) < 0
-
-    @property
     def was_shut_down(self) -> bool:
         """Whether it ended as it should: somebody pressed the button of the admin page."""
         return self._process is not None and self._process.returncode == 0

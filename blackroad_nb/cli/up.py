@@ -134,11 +134,9 @@ def _serve(
             end_all(state)
             _say("\nThe hub was shut down on its admin page.")
             return
-        if not hub.ended_by_signal:
-            raise HubUnreachable(f"the hub ended by itself; {str(state.log)!r} says why.")
         if len(starts) >= _MOST_RESTARTS and starts[-_MOST_RESTARTS] > starts[-1] - _RESTART_WINDOW:
-            raise HubUnreachable(f"the hub is ended again and again; see {str(state.log)!r}.")
-        _say("The hub was killed; starting it again. Sessions go on.")
+            raise HubUnreachable(f"the hub ends again and again; see {str(state.log)!r}.")
+        _say("The hub was killed, or failed; starting it again. Sessions go on.")
 
 
 def _prepare(state: StateFolder, arguments: argparse.Namespace) -> Settings:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +106,37 @@ def active_records(up: Up) -> set[str]:
     return {row[0] for row in rows}
 
 
-def at_rest(up: Up) -> dict[str, Any] | None:
-    """Return the hub's servers, once hub, processes and records agree."""
+@dataclass(frozen=True)
+class Sight:
+    """What hub, processes and records say at one moment."""
+
+    servers: dict[str, Any]
+    processes: set[str]
+    records: set[str]
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing is under way, and all three agree."""
+        ready = all(each["ready"] and not each["pending"] for each in self.servers.values())
+        return ready and len(self.servers) == len(self.processes) and self.processes == self.records
+
+
+def look(up: Up) -> Sight | None:
+    """Return what is to be seen; None while the hub is away."""
     try:
         servers = up.servers()
     except (OSError, AssertionError, ValueError):
         return None
-    if any(server["pending"] or not server["ready"] for server in servers.values()):
-        return None
-    claims = {name.removeprefix("session-") for name in up.sessions()}
-    agree = len(servers) == len(claims) and claims == active_records(up)
-    return {"servers": servers} if agree else None
+    processes = {name.removeprefix("session-") for name in up.sessions()}
+    return Sight(servers, processes, active_records(up))
+
+
+def wait_at_rest(up: Up) -> Sight:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while (sight := look(up)) is None or not sight.at_rest:
+        assert time.monotonic() < deadline, f"never at rest: {sight}\n{up.log[-8000:]}"
+        time.sleep(0.1)
+    return sight
 
 
 @pytest.mark.timeout(90 + 45 * ROUNDS)
@@ -130,10 +151,10 @@ def test_no_session_is_lost_or_orphaned_and_no_limit_exceeded(up: Up) -> None:
         time.sleep(chance.uniform(0.0, 2.0))
         users.ending.set()
         users.join()
-        found = until(lambda: at_rest(up), SETTLE_SECONDS)
-        print(f"round {number}: killed {what}; {sorted(found['servers'])} {users.answers}")
+        found = wait_at_rest(up)
+        print(f"round {number}: killed {what}; {sorted(found.servers)} {users.answers}")
         assert users.most <= LIMIT
-        for name in found["servers"]:
+        for name in found.servers:
             path = f"user/{up.settings.owner}/{name}/api/status"
             assert until(lambda path=path: up.asks(path)[0] == 200, 10), path
     assert up.run(program="down").returncode == 0

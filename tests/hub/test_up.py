@@ -380,3 +380,34 @@ def test_shutting_the_hub_down_on_its_page_ends_up_too(tmp_path: Path) -> None:
         assert up.process.wait(30) == 0
         assert "was shut down" in up.text
         until(lambda: not up.processes())
+
+
+def test_a_hub_that_fails_after_its_start_is_started_again(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up:
+        up.open()
+        first = up.claim("hub")
+        up.start_session()
+        up.wait_session()
+        before = up.sessions()
+        os.kill(first, signal.SIGABRT)
+        until(lambda: up.claim("hub") not in (0, first))
+        until(lambda: up.asks("hub/api/")[0] == 200)
+        until(lambda: "" in up.servers() and up.servers()[""]["ready"])
+        assert up.sessions() == before
+        assert "starting it again" in up.text
+        assert up.stop() == 0
+
+
+def test_a_hub_that_fails_again_and_again_is_given_up(tmp_path: Path) -> None:
+    with up_in(tmp_path) as up:
+        process = up.begin()
+        for _ in range(6):
+            pid = until(lambda: up.claim("hub") or process.poll() is not None)
+            if process.poll() is not None:
+                break
+            until(lambda: up.asks("hub/api/")[0] == 200 or process.poll() is not None)
+            os.kill(pid, signal.SIGKILL)
+            until(lambda pid=pid: up.claim("hub") != pid)
+        assert process.wait(60) == 7
+        assert "again and again" in up.text
+        until(lambda: not up.processes())
