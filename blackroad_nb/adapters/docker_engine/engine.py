@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ class DockerEngine:
                 f"DOCKER_HOST is {self.address!r}, which is no address of a Docker engine "
                 f"({short(error)}); unset it, or set it like {DEFAULT_ADDRESS}."
             ) from None
+        if self.address.startswith("unix://"):
+            # Docker's library leaves a socket open when nobody listens; this one does not.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(self._timeout)
+                probe.connect(self.address.removeprefix("unix://"))
         settings = {**docker.utils.kwargs_from_env(), "base_url": self.address}
         return docker.APIClient(version="auto", timeout=self._timeout, **settings)
 
