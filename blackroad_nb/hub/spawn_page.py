@@ -6,6 +6,7 @@ operators wrote is escaped by the template engine, never here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from blackroad_nb.hub.failures import Explanation, ending, explain
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MIB = 1024**2
+_STATUS_LINE = re.compile(r"HTTP \d{3}: [^(]*\((.+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,11 @@ class PageWords:
     def may_launch(self, scopes: object) -> bool:
         """Tell whether the user who looks at the page may start sessions."""
         return isinstance(scopes, set | frozenset | list | tuple) and self._launch_scope in scopes
+
+    def sentence(self, message: str) -> str:
+        """Return what one of JupyterHub's own refusals says, without its status line."""
+        said = _STATUS_LINE.fullmatch(message)
+        return said[1] if said else message
 
     def explain(self, error: object) -> Explanation | None:
         """Return what people read about a start that failed; None for no exception."""

@@ -332,6 +332,18 @@ def test_a_failed_start_says_why_and_leads_back(
         expect(page.locator("main")).to_contain_text("Your last session did not start")
 
 
+def test_a_start_can_be_called_off(chromium: Browser, tmp_path: Path) -> None:
+    with failing_hub(tmp_path, "sleep 60") as hub, visit(chromium, hub) as page:
+        spawn_page(page, hub)
+        page.get_by_role("button", name="Start session").click()
+        page.get_by_role("button", name="Stop starting").click(timeout=START_MS)
+        back = page.get_by_role("link", name=re.compile("start again|Start a session"))
+        back.filter(visible=True).click(timeout=START_MS)
+        expect(page.get_by_role("button", name="Start session")).to_be_visible()
+        expect(page.locator("main")).not_to_contain_text("Your last session")
+        assert not hub.servers("ada")
+
+
 def test_switched_off_nothing_can_be_started(chromium: Browser, tmp_path: Path) -> None:
     off = {"FEATURE_NOTEBOOK_LAUNCHER": "off"}
     with (

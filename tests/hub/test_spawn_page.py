@@ -257,6 +257,20 @@ def test_scopes_decide_what_the_pages_offer() -> None:
     assert words.refusal(ValueError()) is None
 
 
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("HTTP 429: Too Many Requests (Try again (soon).)", "Try again (soon)."),
+        ("HTTP 400: Bad Request", "HTTP 400: Bad Request"),
+        ("Something else (with brackets)", "Something else (with brackets)"),
+        ("", ""),
+    ],
+)
+def test_a_status_line_is_not_for_people(message: str, sentence: str) -> None:
+    words: Any = template_vars(True, "custom:blackroad:launch")["blackroad"]
+    assert words.sentence(message) == sentence
+
+
 def test_a_page_of_many_cards_renders_fast() -> None:
     cards = tuple(ProfileCard(replace(BIG, name=f"p{n}")) for n in range(50))
     templates = tuple(replace(ALPHA, name=f"t{n}") for n in range(200))
