@@ -31,6 +31,7 @@ from blackroad_nb.ports import LaunchProgress
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0  # the hub waits ten for a start before it answers
+READ_SECONDS = 15.0  # a hub that only has to look and does not answer is away
 PROGRESS_SECONDS = 900.0  # no start takes longer than what an operator may allow it
 _PAGE = 200  # users at once; the hub gives no more
 _PAGED = "application/jupyterhub-pagination+json"
@@ -157,7 +158,7 @@ class RestHubClient:
             headers=headers,
             body=None if body is None else json.dumps(body),
             connect_timeout=CONNECT_SECONDS,
-            request_timeout=ANSWER_SECONDS,
+            request_timeout=READ_SECONDS if method == "GET" else ANSWER_SECONDS,
             follow_redirects=False,
             allow_nonstandard_methods=True,
         )

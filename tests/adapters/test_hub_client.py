@@ -257,7 +257,7 @@ def test_nobody_answering_is_told_without_the_token(caplog):
 
 
 def test_a_hub_that_says_nothing_is_given_up_on(monkeypatch):
-    monkeypatch.setattr(hub_client, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(hub_client, "READ_SECONDS", 0.2)
 
     async def silent(_: RequestHandler) -> None:
         await asyncio.sleep(2)

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from blackroad_nb.adapters.hub_client import ANSWER_SECONDS, CONNECT_SECONDS, RestHubClient
+from blackroad_nb.adapters.hub_client import CONNECT_SECONDS, READ_SECONDS, RestHubClient
 from blackroad_nb.errors import HubUnreachable
 from blackroad_nb.hub.scopes import LAUNCH, MANAGE
 from blackroad_nb.hub.service.settings import ServiceSettings
@@ -139,7 +139,7 @@ class Logins:
                 body=urlencode(form),
                 headers={"Content-Type": "application/x-www-form-urlencoded"},
                 connect_timeout=CONNECT_SECONDS,
-                request_timeout=ANSWER_SECONDS,
+                request_timeout=READ_SECONDS,
                 raise_error=False,
             )
         except (HTTPClientError, OSError) as error:
