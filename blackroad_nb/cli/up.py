@@ -42,7 +42,7 @@ from blackroad_nb.hub.up_state import (
     write_private,
 )
 
-_MOST_RESTARTS, _RESTART_WINDOW = 5, 60.0
+_MOST_SHORT_LIVES, _SHORT_SECONDS = 5, 5.0
 _LOOK_SECONDS = 0.1
 _CONFIG = """\
 # Written by `blackroad-nb up` at each start. Settings of your own go into hub_config.py
@@ -121,20 +121,21 @@ def _serve(
     stopping: Stopping,
 ) -> None:
     """Keep a hub running, whatever kills it, until a signal ends this."""
-    starts: list[float] = []
+    announced, short_lives = False, 0
     while True:
         if not hub.alive:
             hub.start(stopping)
         hub.wait_ready()
-        if not starts:
+        if not announced:
             _announce(state, settings, arguments)
-        starts.append(time.monotonic())
+        announced, began = True, time.monotonic()
         hub.wait_end()
         if hub.was_shut_down:
             end_all(state)
             _say("\nThe hub was shut down on its admin page.")
             return
-        if len(starts) >= _MOST_RESTARTS and starts[-_MOST_RESTARTS] > starts[-1] - _RESTART_WINDOW:
+        short_lives = short_lives + 1 if time.monotonic() - began < _SHORT_SECONDS else 0
+        if short_lives >= _MOST_SHORT_LIVES:
             raise HubUnreachable(f"the hub ends again and again; see {str(state.log)!r}.")
         _say("The hub was killed, or failed; starting it again. Sessions go on.")
 

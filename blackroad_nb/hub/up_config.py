@@ -49,6 +49,8 @@ def _set_addresses(c: Any, settings: Settings) -> None:
     hub.hub_bind_url = f"http://{settings.hub_ip}:{settings.hub_port}"
     hub.hub_connect_url = f"http://{settings.hub_ip}:{settings.hub_port}"
     hub.upgrade_db = True  # with a copy of the old file beside it
+    # Pages do not wait for sessions that take their time to answer; those are pending.
+    hub.init_spawners_timeout = 1
     # Stopped as it should be, nothing is left; killed, everything is found again.
     hub.cleanup_servers = True
     hub.cleanup_proxy = True
