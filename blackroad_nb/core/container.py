@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from blackroad_nb.core.launch import LaunchChoice
@@ -194,6 +194,26 @@ def template_targets(folders: Iterable[str]) -> dict[str, str]:
     if len(sources) == 1:
         return {sources[0]: TEMPLATES}
     return {source: f"{TEMPLATES}/{number}" for number, source in enumerate(sources, 1)}
+
+
+def with_inner_mounts(spec: ContainerSpec, mount_points: Iterable[str]) -> ContainerSpec:
+    """Return the specification with a read-only mount for each file system inside one.
+
+    Docker before 25 makes a mount read-only, but not what the host has mounted below it.
+
+    Args:
+        mount_points: where the host has file systems mounted.
+    """
+    taken = {mount.target for mount in spec.mounts}
+    inner: list[Mount] = []
+    for mount in spec.mounts:
+        below = f"{mount.source.rstrip('/')}/"
+        for point in sorted(set(mount_points)) if mount.read_only else ():
+            target = f"{mount.target.rstrip('/')}/{point.removeprefix(below)}"
+            if point.startswith(below) and point != below and target not in taken:
+                taken.add(target)
+                inner.append(Mount(point, target, read_only=True))
+    return replace(spec, mounts=(*spec.mounts, *inner))
 
 
 def _environment(

@@ -15,7 +15,7 @@ from docker.errors import APIError, DockerException
 
 from blackroad_nb.adapters.docker_engine import DockerEngine
 from blackroad_nb.adapters.docker_engine.failures import failure_of
-from blackroad_nb.adapters.docker_engine.words import container_config
+from blackroad_nb.adapters.docker_engine.words import container_config, mount_points
 from blackroad_nb.core.container import ContainerSpec
 from blackroad_nb.core.profile import Mount
 from blackroad_nb.errors import EngineUnavailable, SessionFailed
@@ -214,3 +214,17 @@ def test_labels_and_values_are_handed_on_as_they_are() -> None:
     config = container_config(hostile)
     assert config["Labels"] == {"blackroad.user": "{username}%s$HOME"}
     assert config["Env"] == ["A={}"]
+
+
+def test_read_only_without_what_is_below() -> None:
+    first, second = container_config(SPEC, flat=True)["HostConfig"]["Mounts"]
+    assert first["BindOptions"] == {"NonRecursive": True}
+    assert "BindOptions" not in second  # a writable one brings everything along
+
+
+def test_where_file_systems_are_mounted() -> None:
+    text = (
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
+        "31 22 0:27 / /srv/a\\040b\\134c rw - tmpfs tmpfs rw\n"
+    )
+    assert mount_points(text) == ("/", "/srv/a b\\c")

@@ -17,6 +17,7 @@ from blackroad_nb.core.container import (
     container_spec,
     slug,
     template_targets,
+    with_inner_mounts,
     workspace_folder,
 )
 from blackroad_nb.core.launch import LaunchChoice
@@ -141,6 +142,18 @@ def test_other_targets_may_be_writable(target: str) -> None:
     profile = replace(DEFAULT_PROFILE, mounts=(Mount("/srv/x", target, read_only=False),))
     made = container_spec(profile, LaunchChoice("standard"), RECORD, PLACE)
     assert Mount("/srv/x", target, read_only=False) in made.mounts
+
+
+def test_what_is_mounted_below_a_read_only_folder_is_read_only_too() -> None:
+    made = container_spec(DEFAULT_PROFILE, LaunchChoice("standard"), RECORD, PLACE)
+    points = ["/", "/srv", "/srv/wrds", "/srv/wrds/crsp", "/srv/wrds/crsp/new", "/srv/wrdsx",
+              "/srv/workspaces/ada-2el/work/nfs", "/proc"]  # fmt: skip
+    assert with_inner_mounts(made, points).mounts == (
+        *made.mounts,
+        Mount("/srv/wrds/crsp", "/data/wrds/crsp", read_only=True),
+        Mount("/srv/wrds/crsp/new", "/data/wrds/crsp/new", read_only=True),
+    )
+    assert with_inner_mounts(made, []) == made
 
 
 @pytest.mark.parametrize("target", ["/home/jovyan/work", "/home/jovyan/./work", "/app/"])

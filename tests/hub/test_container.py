@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,8 +42,12 @@ def running(
 ) -> Iterator[tuple[DockerHub, Container]]:
     """Yield a hub with one session of ada."""
     folder = tmp_path_factory.mktemp("hub")
-    for name in ("wrds", "app"):
+    for name in ("wrds", "wrds/inner", "app"):
         (folder / name).mkdir()
+    inner = os.fspath(folder / "wrds" / "inner")
+    mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "mode=777", "tmpfs", inner]
+    )
     (folder / "wrds" / "prices.csv").write_text("permno,price\n1,2\n")
     (folder / "app" / "house.py").write_text("RULE = 'ours'\n")
     network = "br-test-container"
@@ -63,6 +69,8 @@ def running(
             yield hub, hub.launch("ada")
     finally:
         engine.remove_network(network)
+        if mounted:
+            subprocess.run(["umount", inner], check=True)
 
 
 def test_limits(running: tuple[DockerHub, Container]) -> None:
@@ -144,7 +152,9 @@ def test_root_inside_would_have_nothing_either(running: tuple[DockerHub, Contain
     assert found[2:] == UNPRIVILEGED[2:]
 
 
-@pytest.mark.parametrize("folder", ["/data", "/data/wrds", "/app", "/templates"])
+@pytest.mark.parametrize(
+    "folder", ["/data", "/data/wrds", "/data/wrds/inner", "/app", "/templates"]
+)
 @pytest.mark.parametrize("user", ["", "0"])
 def test_what_is_read_only_cannot_be_written(
     running: tuple[DockerHub, Container], folder: str, user: str

@@ -20,15 +20,30 @@ import docker
 import requests
 
 from blackroad_nb.adapters.docker_engine.failures import failure_of, short
-from blackroad_nb.adapters.docker_engine.words import container_config, inspected, listed
-from blackroad_nb.core.container import LABEL_HUB, Container, ContainerSpec
+from blackroad_nb.adapters.docker_engine.words import (
+    container_config,
+    inspected,
+    listed,
+    mount_points,
+)
+from blackroad_nb.core.container import (
+    LABEL_HUB,
+    Container,
+    ContainerSpec,
+    with_inner_mounts,
+)
 from blackroad_nb.errors import BlackRoadError, EngineUnavailable, SessionFailed
 
 OLDEST = "20.10"
 OLDEST_API = (1, 41)
+DEEP_READ_ONLY_API = (1, 44)  # Docker 25: read-only is what is mounted below, too
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 NETWORK_LABEL = "blackroad.network"
 _ANSWER_SECONDS = 60
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
 
 
 def _ignore(_: str) -> None: ...
@@ -115,7 +130,7 @@ class DockerEngine:
                 f"DOCKER_HOST to one. {error.message}"
             ) from None
         version, api = str(answer.get("Version", "?")), str(answer.get("ApiVersion", "0"))
-        if tuple(int(part) for part in re.findall(r"\d+", api)[:2]) < OLDEST_API:
+        if _version(api) < OLDEST_API:
             raise EngineUnavailable(
                 f"Docker {version} is too old; install {OLDEST} or newer "
                 "(https://docs.docker.com/engine/install/)."
@@ -228,8 +243,15 @@ class DockerEngine:
     def create(self, spec: ContainerSpec) -> str:
         """Create the container and return its id; nothing runs yet."""
         with self._asking(f"create the container {spec.name!r}", spec):
-            answer = self.client.create_container_from_config(container_config(spec), spec.name)
+            config = self._config(spec)
+            answer = self.client.create_container_from_config(config, spec.name)
         return str(answer["Id"])
+
+    def _config(self, spec: ContainerSpec) -> dict[str, Any]:
+        if _version(self.client.api_version) >= DEEP_READ_ONLY_API:
+            return container_config(spec)
+        points = mount_points(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+        return container_config(with_inner_mounts(spec, points), flat=True)
 
     def start(self, container: str, spec: ContainerSpec | None = None) -> None:
         with self._asking("start the container", spec):

@@ -10,8 +10,12 @@ from typing import Any
 from blackroad_nb.core.container import Container, ContainerSpec
 
 
-def container_config(spec: ContainerSpec) -> dict[str, Any]:
-    """Return the specification in the engine's own words (POST /containers/create)."""
+def container_config(spec: ContainerSpec, flat: bool = False) -> dict[str, Any]:
+    """Return the specification in the engine's own words (POST /containers/create).
+
+    Args:
+        flat: a read-only mount brings nothing along that is mounted below its source.
+    """
     return {
         "Image": spec.image,
         "Cmd": list(spec.command),
@@ -36,6 +40,7 @@ def container_config(spec: ContainerSpec) -> dict[str, Any]:
                     "Source": mount.source,
                     "Target": mount.target,
                     "ReadOnly": mount.read_only,
+                    **({"BindOptions": {"NonRecursive": True}} if flat and mount.read_only else {}),
                 }
                 for mount in spec.mounts
             ],
@@ -82,3 +87,10 @@ def listed(row: Mapping[str, Any]) -> Container:
 def _time(text: str) -> datetime:
     """Read an engine's time, which has nine digits after the second."""
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text))
+
+
+def mount_points(mountinfo: str) -> tuple[str, ...]:
+    """Return where file systems are mounted, from the text of /proc/self/mountinfo."""
+    points = (line.split(" ")[4] for line in mountinfo.splitlines())
+    octal = re.compile(r"\\([0-7]{3})")  # how the kernel writes a space in a path
+    return tuple(octal.sub(lambda found: chr(int(found[1], 8)), point) for point in points)
