@@ -18,7 +18,7 @@ from blackroad_nb.adapters.templates import CHECKOUT
 pytestmark = pytest.mark.browser
 
 START_MS = 60_000
-PEOPLE = ("ada", "grace", "mary")
+PEOPLE = ("ada", "grace", "joan", "mary")
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=window.hit=1>"
 LONG = "Unbroken" * 30
 PROFILES = """
@@ -212,6 +212,21 @@ def test_a_link_starts_at_once_also_through_the_login(chromium: Browser, hub: Hu
         page.wait_for_url(re.compile(r".*/lab/tree/work/odd.*"), timeout=START_MS)
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=START_MS)
         assert (work(hub) / "odd {name} 50%.ipynb").is_file()
+
+
+def test_a_session_without_its_template_starts_and_says_why(
+    chromium: Browser, hub: HubProcess, tmp_path: Path
+) -> None:
+    folder = work(hub, "joan")
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(tmp_path)  # out of what the session may write to
+    with visit(chromium, hub, "joan") as page:
+        page.goto(f"{hub.url}hub/spawn?opt-template=alpha-research")
+        page.wait_for_url("**/blackroad/workspace*", timeout=START_MS)
+        expect(page.get_by_role("alert")).to_contain_text("outside the allowed folders")
+        assert list(tmp_path.iterdir()) == []
+        page.get_by_role("link", name="Open JupyterLab").click()
+        page.wait_for_selector(".jp-Launcher", timeout=START_MS)
 
 
 @pytest.mark.parametrize(
