@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jupyter_server.serverapp import ServerApp
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -30,3 +31,15 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("NOTEBOOK_ROOTS", "JUPYTERHUB_SERVICE_PREFIX", "JPY_API_TOKEN"):
             patch.delenv(name, raising=False)
         yield home
+
+
+@pytest.fixture(autouse=True)
+def sessions_closed() -> Iterator[None]:
+    """Close what Jupyter Server leaves to the garbage collector; Python 3.13 warns of it."""
+    yield
+    if ServerApp.initialized():
+        sessions = getattr(ServerApp.instance(), "session_manager", None)
+        connection = getattr(sessions, "_connection", None)
+        if sessions is not None and connection is not None:
+            sessions.close()
+            connection.close()

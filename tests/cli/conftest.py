@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,7 @@ class CommandLine:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def popen(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        options.setdefault("preexec_fn", _hear_hang_ups)
         return subprocess.Popen(
             [str(SCRIPT), *words],
             cwd=self.folder,
@@ -75,6 +77,11 @@ class CommandLine:
             encoding="utf-8",
             **options,
         )
+
+
+def _hear_hang_ups() -> None:
+    """Undo `nohup`, under which the tests may run."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 WriteNotebook = Callable[..., str]

@@ -7,20 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_server.serverapp import ServerApp
 from rest_client import Api
-
-
-@pytest.fixture(autouse=True)
-def sessions_closed() -> Iterator[None]:
-    """Close what Jupyter Server leaves to the garbage collector; Python 3.13 warns of it."""
-    yield
-    if ServerApp.initialized():
-        sessions = getattr(ServerApp.instance(), "session_manager", None)
-        connection = getattr(sessions, "_connection", None)
-        if sessions is not None and connection is not None:
-            sessions.close()
-            connection.close()
 
 
 @pytest.fixture

@@ -87,11 +87,13 @@ def start_early(kernel: str, cwd: str, title: str) -> EarlyKernel | None:
             stderr=write,
             start_new_session=True,
         )
-    except OSError:
+    except BaseException as error:  # Ctrl-C, too, may come here
         os.close(read)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(folder, f"kernel-{kernel_id}.json"))
-        return None  # whoever starts it the long way can say what is wrong
+        if isinstance(error, OSError):
+            return None  # whoever starts it the long way can say what is wrong
+        raise
     finally:
         os.close(write)
     return EarlyKernel(kernel, cwd, title, kernel_id, connection_file, process, read)
