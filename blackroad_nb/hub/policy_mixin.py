@@ -7,29 +7,26 @@ A concrete spawner puts `PolicyMixin` before JupyterHub's class and fills four h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import Spawner
-from traitlets import Bool, List, Unicode, default
 
 from blackroad_nb.core.launch import LaunchChoice, find_profile, parse_choice
 from blackroad_nb.core.policy import best_first
-from blackroad_nb.core.profile import LaunchPolicy, Profile
+from blackroad_nb.core.profile import Profile
 from blackroad_nb.core.server import LastWords, ServerEvent, ServerRecord
 from blackroad_nb.core.template import landing
-from blackroad_nb.errors import BlackRoadError, InvalidInput, LaunchRefused, SessionFailed
-from blackroad_nb.hub.cross_site import is_navigation
+from blackroad_nb.errors import BlackRoadError, InvalidInput, SessionFailed
+from blackroad_nb.hub.launch_options import LaunchOptions, shown
 from blackroad_nb.hub.launches import Launches, launches_of
-from blackroad_nb.hub.profiles import PolicyFile, policy_file
 from blackroad_nb.hub.readiness import wait_until_answering
 from blackroad_nb.hub.refusal_log import hush_refusals
 from blackroad_nb.hub.requester import launcher_of, used_servers
 from blackroad_nb.hub.server_state import record_from_state, record_to_state
 from blackroad_nb.hub.session_tokens import revoke_session_tokens
-from blackroad_nb.hub.spawn_choices import spawn_page
 from blackroad_nb.hub.steps import Steps
 from blackroad_nb.hub.template_list import check_template
 
@@ -37,28 +34,10 @@ STATE_KEY = "blackroad"
 SPARE_SECONDS = 15.0  # of the hub's limit, for ending what did not come up in time
 
 
-class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
+class PolicyMixin(LaunchOptions, Spawner):  # type: ignore[misc]  # jupyterhub has no types
     """Checks a launch, holds its place, follows it to its end and says why it ended."""
 
     isolates = False  # sessions are kept apart from each other and from the hub
-
-    profiles_file = Unicode("", help="The YAML file of profiles; none takes the defaults.").tag(
-        config=True
-    )
-    state_folder = Unicode("", help="Where the hub keeps its state, sessions.db among it.").tag(
-        config=True
-    )
-    hub_id = Unicode("default", help="Tells this hub's sessions from those of another.").tag(
-        config=True
-    )
-    templates = List(Unicode(), help="Folders with notebook templates.").tag(config=True)
-    workspaces = Unicode("", help="The folder with one folder for each user's work.").tag(
-        config=True
-    )
-    default_image = Unicode("", help="The image of a profile that names none.").tag(config=True)
-    launcher_enabled = Bool(True, help="Off refuses every launch; FEATURE_NOTEBOOK_LAUNCHER.").tag(
-        config=True
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,20 +68,11 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         """Say what is known of the session's end. Called once it is gone."""
         return LastWords(None, "exited", "The session ended by itself.")
 
-    # What pages and forms ask.
+    # What its watchers ask.
 
     @property
     def launches(self) -> Launches:
         return launches_of(Path(self.state_folder or "."))
-
-    def policy(self) -> LaunchPolicy:
-        """Return what is allowed now.
-
-        Raises:
-            LaunchRefused: the file of profiles cannot be read, so nothing is allowed.
-        """
-        source: PolicyFile = policy_file(self.profiles_file)
-        return source.read(self.launcher_enabled)
 
     def step(self, name: str, message: str) -> None:
         """Tell whoever watches what is being done now; names are in `steps.PERCENT`."""
@@ -111,26 +81,6 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
     async def progress(self) -> AsyncIterator[dict[str, int | str]]:
         async for line in self._steps.follow():
             yield line
-
-    async def get_options_form(self) -> str:
-        from blackroad_nb.hub.spawn_page import render_form
-
-        return render_form(await spawn_page(self))
-
-    def run_options_from_form(self, form_data: Mapping[str, Sequence[Any]]) -> dict[str, object]:
-        return self._options_from(form_data)
-
-    def options_from_query(self, query_data: Mapping[str, Sequence[Any]]) -> dict[str, object]:
-        try:
-            # Before the hub remembers them: a foreign page is not to choose what is marked.
-            self._check_request()
-        except BlackRoadError as error:
-            raise _shown(error) from None
-        return self._options_from(query_data)
-
-    @default("apply_user_options")
-    def _apply_in_start(self) -> Any:
-        return lambda _spawner, _options: None  # `start` does, after it has checked them
 
     # The life of a session.
 
@@ -146,7 +96,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
             record = self._accept()
         except BlackRoadError as error:
             self._steps.end()
-            raise _shown(error) from None
+            raise shown(error) from None
         self.record, self._launching, self._seen_alive = record, True, False
         try:
             url = await self._start_accepted(record)
@@ -157,7 +107,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         except Exception as error:
             failure = self._failure(error)
             await self._undo(failure)
-            raise _shown(failure) from None
+            raise shown(failure) from None
         finally:
             self._launching = False
             self._steps.end()
@@ -251,7 +201,7 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
     def _accept(self) -> ServerRecord:
         policy = self.policy()
         launcher = launcher_of(self)
-        self._check_request()
+        self.check_request()
         try:
             choice = parse_choice(self.user_options, best_first(launcher, policy))
             check_template(self.templates, choice.template)
@@ -263,16 +213,6 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         # An original is wanted once; remembered, it would add a file at every start.
         self._remember(replace(choice, original=False).options())
         return record
-
-    def _check_request(self) -> None:
-        handler = self.handler
-        if handler is None:
-            return
-        # Anything but a GET comes with the hub's own token against forgery.
-        if handler.request.method == "GET" and not is_navigation(handler.request.headers):
-            raise LaunchRefused(
-                "Another page asked for this session without you following a link.", "cross_site"
-            )
 
     def _remember(self, options: dict[str, object]) -> None:
         self.user_options = options
@@ -333,22 +273,6 @@ class PolicyMixin(Spawner):  # type: ignore[misc]  # jupyterhub has no types
         event = ServerEvent.DIED if self._seen_alive else ServerEvent.LOST
         self._note(event, words.reason, words.message, words.exit_code)
         revoke_session_tokens(self)
-
-    def _options_from(self, sent: Mapping[str, Sequence[Any]]) -> dict[str, object]:
-        from blackroad_nb.hub.spawn_page import options_from_form
-
-        options = options_from_form(sent)
-        try:
-            policy = best_first(launcher_of(self), self.policy())
-            return parse_choice(options, policy).options()
-        except BlackRoadError as error:
-            raise _shown(error) from None
-
-
-def _shown(error: BlackRoadError) -> Exception:
-    from blackroad_nb.hub.failures import spawn_exception
-
-    return spawn_exception(error)
 
 
 def _host(address: str) -> str:
