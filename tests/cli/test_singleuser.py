@@ -1,38 +1,67 @@
-"""The end of a session's process."""
+"""`singleuser` imports less than `jupyterhub-singleuser`, and nobody meets a stand-in later."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
-LEAVING = """
-import atexit, sys, threading, time
-from blackroad_nb.cli.singleuser import leave
-atexit.register(lambda: print("left"))
-threading.Thread(target=time.sleep, args=({sleep},), daemon={daemon}).start()
-print("leaving")
-leave(1.0)
+AFTER_IMPORT = """
+import sys
+from blackroad_nb.cli import singleuser
+with singleuser._without_hub_side():
+    from jupyterhub.singleuser.extension import JupyterHubSingleUser
+"""
+LATER = """
+import sys
+from blackroad_nb.cli.singleuser import _Later
+sys.modules["requests"] = _Later("requests")
+import requests
+assert "urllib3" not in sys.modules
 """
 
 
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_hubs_side_is_not_imported() -> None:
+    heavy = "('sqlalchemy', 'alembic', 'jupyterhub.handlers', 'jupyterhub.orm')"
+    assert run(f"{AFTER_IMPORT}\nprint([n for n in {heavy} if n in sys.modules])") == "[]\n"
+
+
 @pytest.mark.parametrize(
-    ("sleep", "daemon", "printed"),
+    "use",
     [
-        (60, False, ["leaving"]),  # gone without it
-        (0.2, False, ["leaving", "left"]),  # waited for
-        (60, True, ["leaving", "left"]),
+        "import sqlalchemy; print(bool(sqlalchemy.__version__))",
+        "from sqlalchemy.exc import SQLAlchemyError; import sqlalchemy.orm; print(True)",
+        "from jupyterhub import orm; print(orm.User.__tablename__ == 'users')",
+        "from jupyterhub.handlers.pages import HealthCheckHandler as h; print(hasattr(h, 'get'))",
     ],
 )
-def test_a_thread_that_never_ends_does_not_keep_a_stopped_session(
-    sleep: float, daemon: bool, printed: list[str]
-) -> None:
-    started = time.monotonic()
-    program = LEAVING.format(sleep=sleep, daemon=daemon)
+def test_whoever_asks_later_gets_the_real_thing(use: str) -> None:
+    assert run(AFTER_IMPORT + use) == "True\n"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "print(requests.get.__module__)",
+        "from requests import get; print(get.__module__)",
+        "import requests.adapters; print(requests.api.get.__module__)",
+        "print(sys.modules['requests'].api.get.__module__)",
+    ],
+)
+def test_what_is_imported_later_is_whole(use: str) -> None:
+    assert run(LATER + use) == "requests.api\n"
+
+
+def test_it_is_in_no_list_of_commands() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
+        [sys.executable, "-m", "blackroad_nb", "--help"], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout.split()) == (0, printed), done.stderr
-    assert time.monotonic() - started < 30
+    assert done.returncode == 0
+    assert "singleuser" not in done.stdout
