@@ -45,7 +45,7 @@ def _give_away(engine: DockerEngine, spec: ContainerSpec, folder: Path) -> None:
     code, said = engine.run_once(
         replace(
             spec,
-            name=f"{spec.name}--owner",
+            name=f"{spec.name}-zz-owner",  # no server is called like that
             command=("chown", f"{USER_ID}:{USER_ID}", WORK),
             user="0:0",
             network="none",

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import docker
@@ -87,6 +88,7 @@ class DockerEngine:
         timeout_seconds: float = _ANSWER_SECONDS,
     ) -> None:
         self._client: Any = None
+        self._lock = Lock()
         self._make = connect or self._connect
         self._timeout = timeout_seconds
         self.address = address or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
@@ -150,18 +152,14 @@ class DockerEngine:
         The network leads nowhere outside the machine, and its members do not reach each
         other. A network of that name that somebody else made is used as it is.
         """
-        with self._asking(f"set up the network {name!r}"):
-            found = [net for net in self.client.networks(names=[name]) if net["Name"] == name]
+        with self._lock, self._asking(f"set up the network {name!r}"):
+            found = self._networks(name)
             if not found:
-                self.client.create_network(
-                    name,
-                    driver="bridge",
-                    internal=True,
-                    check_duplicate=True,
-                    options={"com.docker.network.bridge.enable_icc": "false"},
-                    labels={NETWORK_LABEL: name},
-                )
-            network = self.client.inspect_network(name)
+                made = self._create_network(name)
+                found = self._networks(name)
+                if made != found[0]:  # an engine makes two when two ask at once: the older stays
+                    self.client.remove_network(made)
+            network = self.client.inspect_network(found[0])
         for part in network["IPAM"]["Config"] or ():
             if part.get("Gateway"):
                 return str(part["Gateway"]).split("/")[0]
@@ -171,6 +169,21 @@ class DockerEngine:
             f"The Docker network {name!r} has no gateway for the hub to listen on; remove it "
             f"(docker network rm {name}) and it is made anew."
         )
+
+    def _networks(self, name: str) -> list[str]:
+        """Return the ids of the networks of exactly this name, the oldest first."""
+        rows = [row for row in self.client.networks(names=[name]) if row["Name"] == name]
+        return [row["Id"] for row in sorted(rows, key=lambda row: (row["Created"], row["Id"]))]
+
+    def _create_network(self, name: str) -> str:
+        answer = self.client.create_network(
+            name,
+            driver="bridge",
+            internal=True,
+            options={"com.docker.network.bridge.enable_icc": "false"},
+            labels={NETWORK_LABEL: name},
+        )
+        return str(answer["Id"])
 
     def remove_network(self, name: str) -> bool:
         """Remove a network that `ensure_network` made; False when it is not there or not ours."""
