@@ -85,6 +85,7 @@ class Users(threading.Thread):
         super().__init__()
         self.up, self.chance, self.ending = up, random.Random(seed), threading.Event()
         self.most = 0
+        self.stopped: set[str] = set()  # what was asked to stop, answered or not
         self.answers: list[int] = []
 
     def run(self) -> None:
@@ -92,6 +93,8 @@ class Users(threading.Thread):
             name = self.chance.choice(NAMES)
             act = self.chance.choice([self.up.start_session, self.up.start_session,
                                       self.up.stop_session])  # fmt: skip
+            if act == self.up.stop_session:
+                self.stopped.add(name)
             try:
                 self.answers.append(act(name))
             except (OSError, ValueError):  # the hub is away, which is the point
@@ -104,6 +107,13 @@ def active_records(up: Up) -> set[str]:
     with closing(sqlite3.connect(up.state.path / "sessions.db")) as connection:
         rows = connection.execute("SELECT id FROM sessions WHERE ended_at IS NULL").fetchall()
     return {row[0] for row in rows}
+
+
+def running_records(up: Up) -> dict[str, str]:
+    """Return the sessions that have been ready, by id with their server's name."""
+    with closing(sqlite3.connect(up.state.path / "sessions.db")) as connection:
+        query = "SELECT id, server_name FROM sessions WHERE state = 'running'"
+        return dict(connection.execute(query).fetchall())
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,7 @@ def test_no_session_is_lost_or_orphaned_and_no_limit_exceeded(up: Up) -> None:
         users = Users(up, SEED + number)
         users.start()
         time.sleep(chance.uniform(0.0, 3.0))  # a moment like any other
+        before = running_records(up)
         what = kill_something(up, chance)
         time.sleep(chance.uniform(0.0, 2.0))
         users.ending.set()
@@ -154,6 +165,8 @@ def test_no_session_is_lost_or_orphaned_and_no_limit_exceeded(up: Up) -> None:
         found = wait_at_rest(up)
         print(f"round {number}: killed {what}; {sorted(found.servers)} {users.answers}")
         assert users.most <= LIMIT
+        kept = {each for each, name in before.items() if name not in users.stopped}
+        assert kept <= found.processes, f"lost: {kept - found.processes}"
         for name in found.servers:
             path = f"user/{up.settings.owner}/{name}/api/status"
             assert until(lambda path=path: up.asks(path)[0] == 200, 10), path
