@@ -31,7 +31,7 @@ from blackroad_nb.hub.steps import Steps
 from blackroad_nb.hub.template_list import check_template
 
 STATE_KEY = "blackroad"
-SPARE_SECONDS = 15.0  # of the hub's limit, for ending what did not come up in time
+SPARE_SECONDS = 15  # that the hub waits longer than we do, to end what did not come up in time
 
 
 class PolicyMixin(LaunchOptions, Spawner):  # type: ignore[misc]  # jupyterhub has no types
@@ -48,6 +48,7 @@ class PolicyMixin(LaunchOptions, Spawner):  # type: ignore[misc]  # jupyterhub h
         self._launching = self._undoing = False
         self._seen_alive = False
         self._exit_code: int | None = None
+        self.start_timeout += SPARE_SECONDS
         hush_refusals(self.log)
 
     # What a concrete spawner fills in.
@@ -233,8 +234,8 @@ class PolicyMixin(LaunchOptions, Spawner):  # type: ignore[misc]  # jupyterhub h
 
     @property
     def _start_seconds(self) -> float:
-        limit = float(self.start_timeout)
-        return limit - min(SPARE_SECONDS, limit / 3)
+        limit = float(self.start_timeout)  # a hook may have set it anew, and shorter
+        return limit - SPARE_SECONDS if limit > SPARE_SECONDS else limit * 2 / 3
 
     async def _undo(self, failure: SessionFailed, event: ServerEvent = ServerEvent.FAILED) -> None:
         """End what was started; only then is its place free."""

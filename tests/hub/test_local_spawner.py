@@ -28,7 +28,7 @@ profiles:
   - name: talks
     environment: {TINY_SAYS: "No module named 'jupyterlab'", TINY_EXIT: 1}
 """
-SETTINGS = CONFIG + "c.Spawner.start_timeout = 6\n"
+SETTINGS = CONFIG + "c.Spawner.start_timeout = 4\n"
 
 
 @pytest.fixture(scope="module")
