@@ -89,8 +89,10 @@ class Store(Protocol):
         """Raises RunNotFound."""
         ...
 
-    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        """Newest recorded first, whenever they started, if at all."""
+    async def list_runs(
+        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+    ) -> Page[Run]:
+        """One page, newest recorded first, whenever they started, if at all."""
         ...
 
     # kernels -------------------------------------------------------------------

@@ -13,6 +13,7 @@ from blackroad_nb.core.history import (
     HistoryQuery,
     Page,
     Term,
+    check_cursor,
     check_limit,
     check_query,
     folded,
@@ -65,6 +66,7 @@ class MemoryStore:
         self._runs: dict[str, Run] = {}
         self._kernels: dict[str, RegisteredKernel] = {}
         self._seq = 0
+        self._run_seq = 0
         self._closed = False
 
     # notebooks -----------------------------------------------------------------
@@ -206,7 +208,9 @@ class MemoryStore:
     # runs ----------------------------------------------------------------------
     async def put_run(self, run: Run) -> None:
         await self.get_notebook(run.notebook_id)
-        self._runs[run.id] = run
+        seq = self._runs[run.id].seq if run.id in self._runs else None
+        self._run_seq += seq is None
+        self._runs[run.id] = replace(run, seq=seq or self._run_seq)
 
     async def get_run(self, run_id: str) -> Run:
         self._check_open()
@@ -214,11 +218,21 @@ class MemoryStore:
             raise RunNotFound(f"There is no run {run_id!r}.")
         return self._runs[run_id]
 
-    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
+    async def list_runs(
+        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+    ) -> Page[Run]:
         self._check_open()
-        found = [r for r in self._runs.values() if notebook_id in (None, r.notebook_id)]
-        found.reverse()
-        return tuple(found[: check_limit(limit)])
+        check_limit(limit)
+        check_cursor(cursor)
+        found = [
+            run
+            for run in reversed(self._runs.values())
+            if notebook_id in (None, run.notebook_id)
+            and (cursor is None or (run.seq or 0) < cursor)
+        ]
+        if len(found) <= limit:
+            return Page(tuple(found), None)
+        return Page(tuple(found[:limit]), str(found[limit - 1].seq))
 
     # kernels -------------------------------------------------------------------
     async def add_kernel(self, kernel: RegisteredKernel) -> None:

@@ -103,10 +103,13 @@ class ServerClient:
     def cancel_run(self, run_id: str) -> dict[str, Any]:
         return dict(self._call("POST", f"executions/{quote(run_id, safe='')}/cancel", {}))
 
-    def list_runs(self, notebook_id: str | None, limit: int) -> list[dict[str, Any]]:
-        """Return runs, newest first."""
-        query = {"limit": limit, **({"notebook_id": notebook_id} if notebook_id else {})}
-        return list(self._call("GET", f"executions?{urlencode(query)}")["items"])
+    def list_runs(
+        self, notebook_id: str | None, limit: int, cursor: int | None = None
+    ) -> dict[str, Any]:
+        """Return one page of runs, newest first, as `items` and `next_cursor`."""
+        asked = {"notebook_id": notebook_id, "limit": limit, "cursor": cursor}
+        query = {name: value for name, value in asked.items() if value is not None}
+        return dict(self._call("GET", f"executions?{urlencode(query)}"))
 
     def watch_run(self, run_id: str, after: int = 0) -> Iterator[ServerEvent]:
         """Yield the run's events until it has finished.

@@ -17,13 +17,19 @@ _MOST = 1000
 
 
 def add_executions_list(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Print runs as a JSON list, newest first, from the database or a server."
+    parser.description = (
+        "Print runs as a JSON list, newest first, from the database or a server. The `seq`\n"
+        "of the last one is the --cursor of the next page."
+    )
     add_examples(parser, "%(prog)s", "%(prog)s work/alpha.ipynb --limit 5", "%(prog)s --server")
     add_notebook(parser, optional=True)
     parser.add_argument(
         "--limit", metavar="N", type=whole_number(1, _MOST), default=_DEFAULT_LIMIT,
         help="at most N runs (default: 50)",
     )  # fmt: skip
+    parser.add_argument(
+        "--cursor", metavar="SEQ", type=whole_number(), help="go on after the run of this seq"
+    )
     add_server(parser, _SERVER_HELP)
     parser.set_defaults(run=list_runs)
 
@@ -42,7 +48,8 @@ def list_runs(arguments: argparse.Namespace) -> int:
         chosen = None if named is None else await notebook_id(parts, named)
         if chosen is not None:
             await parts.notebooks.get(chosen)
-        return [run_record(run) for run in await parts.store.list_runs(chosen, arguments.limit)]
+        page = await parts.store.list_runs(chosen, arguments.limit, arguments.cursor)
+        return [run_record(run) for run in page.items]
 
     print_json(run_with_parts(arguments, work))
     return 0
@@ -52,13 +59,20 @@ def _list_there(arguments: argparse.Namespace) -> int:
     from blackroad_nb.cli.parts import is_path
     from blackroad_nb.cli.servers import choose_client
 
-    named, limit = arguments.notebook, arguments.limit
+    named, limit, cursor = arguments.notebook, arguments.limit, arguments.cursor
     if named is None or not is_path(named):
-        print_json(choose_client(arguments).list_runs(named, limit))
+        print_json(choose_client(arguments).list_runs(named, limit, cursor)["items"])
         return 0
     path = os.path.realpath(os.path.expanduser(named))
-    runs = choose_client(arguments, path).list_runs(None, _MOST)
-    print_json([run for run in runs if run["path"] == path][:limit])
+    client = choose_client(arguments, path)
+    found: list[dict[str, Any]] = []
+    while True:  # the server knows ids, we a path: ask for all until there are enough
+        page = client.list_runs(None, _MOST, cursor)
+        found += [run for run in page["items"] if run["path"] == path]
+        cursor = page["next_cursor"]
+        if cursor is None or len(found) >= limit:
+            break
+    print_json(found[:limit])
     return 0
 
 

@@ -93,6 +93,17 @@ def check_limit(limit: int) -> int:
     return limit
 
 
+def check_cursor(cursor: int | None) -> int | None:
+    """Return the cursor of a list ordered by `seq`; None is the newest.
+
+    Raises:
+        InvalidInput: no page gave this cursor.
+    """
+    if cursor is not None and not 0 <= check_whole(cursor, "The cursor") < 2**63:
+        raise InvalidInput(f"The cursor {cursor} is not one that a page gave.")
+    return cursor
+
+
 def check_query(query: HistoryQuery) -> HistoryQuery:
     """Return the query, or say which part of it cannot be answered.
 
@@ -103,8 +114,7 @@ def check_query(query: HistoryQuery) -> HistoryQuery:
     for name in ("notebook_id", "run_id", "user", "text"):
         if getattr(query, name) is not None:
             check_text(getattr(query, name), f"The filter `{name}`")
-    if query.cursor is not None and not 0 <= check_whole(query.cursor, "The cursor") < 2**63:
-        raise InvalidInput(f"The cursor {query.cursor} is not one that a page gave.")
+    check_cursor(query.cursor)
     for label, moment in (("since", query.since), ("until", query.until)):
         if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
             raise InvalidInput(

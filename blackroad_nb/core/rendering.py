@@ -111,6 +111,7 @@ def notebook_record(notebook: Notebook) -> Record:
 def run_record(run: Run) -> Record:
     """Return a run with its cells as JSON-ready values."""
     return {
+        "seq": run.seq,
         "id": run.id,
         "notebook_id": run.notebook_id,
         "status": run.status.value,

@@ -79,7 +79,11 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as the store and the API show it."""
+    """One run as the store and the API show it.
+
+    Attributes:
+        seq: its place among the stored ones, which grows; None while it is not stored.
+    """
 
     id: str
     notebook_id: str
@@ -95,6 +99,7 @@ class Run:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     owner: str | None = None
+    seq: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,17 @@ _RUN_STATUS = {
 
 
 class RunPass:
-    """Carries an assignment out. `drive` never raises for what a notebook does."""
+    """Carries an assignment out. `drive` never raises for what a notebook does.
+
+    Attributes:
+        target: the file it was to write, wherever its artefact ends up.
+        stored: whether the store knows the run, however it stood then.
+    """
 
     def __init__(self, work: Assignment, artefact: Artefact, around: Surroundings) -> None:
         self.log = RunLog()
         self.artefact = artefact
+        self.target = artefact.path
         self._work = work
         self._around = around
         self._history = RunHistory(around.store)
@@ -52,7 +58,8 @@ class RunPass:
         self._notes = list(work.plan.notes)
         self._failure: str | None = None  # code of the error that ended it, if no cell did
         self._running: int | None = None
-        self._stored = 0.0
+        self._stored_at = 0.0
+        self.stored = False
 
     # from outside --------------------------------------------------------------------
 
@@ -264,16 +271,17 @@ class RunPass:
                 outputs = self._work.document["cells"][self._running]["outputs"]
                 self.log.add_outputs(self._running, outputs)
             now = asyncio.get_running_loop().time()
-            if now - self._stored > STORED_SECONDS:
+            if now - self._stored_at > STORED_SECONDS:
                 await self._store()
 
     async def _store(self, final: bool = False) -> None:
-        self._stored = asyncio.get_running_loop().time()
+        self._stored_at = asyncio.get_running_loop().time()
         run = bare(self.snapshot())
         if not final:  # cells that ended are in the history; the others have nothing to tell
             run = replace(run, cells=())
         try:
             await self._around.store.put_run(run)
+            self.stored = True
         except (StoreError, NotebookNotFound) as error:  # the latter: deleted meanwhile
             log.error("run %s could not be stored. %s", self._run.id, error.message)  # noqa: TRY400
             if final:

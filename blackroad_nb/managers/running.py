@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from blackroad_nb.core.document import kernel_name
+from blackroad_nb.core.history import Page
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import Run, RunEvent, RunRequest, RunStatus
@@ -142,12 +143,32 @@ class RunManager:
             return self._active[run_id][0].snapshot()
         return await completed(self._store, await self._store.get_run(run_id))
 
-    async def list(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        """Return runs without outputs, the newest first."""
-        stored = await self._store.list_runs(notebook_id, limit)
-        active = [bare(run.snapshot()) for run, _ in reversed(self._active.values())]
-        wanted = [run for run in active if notebook_id in (None, run.notebook_id)]
-        return (*wanted, *(run for run in stored if run.id not in self._active))[:limit]
+    async def list(
+        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+    ) -> Page[Run]:
+        """Return runs without outputs, the newest first.
+
+        What the store does not know yet, or cannot take, stands on the first page.
+        """
+        fresh = () if cursor is not None else self._not_stored(notebook_id)
+        page = await self._store.list_runs(notebook_id, limit, cursor)
+        known = {run.id for run in page.items}
+        first = tuple(run for run in fresh if run.id not in known)[:limit]
+        kept = tuple(self._as_it_stands(run) for run in page.items[: limit - len(first)])
+        following = page.next_cursor
+        if len(kept) < len(page.items):
+            following = str((page.items[len(kept)].seq or 0) + 1)
+        return Page((*first, *kept), following)
+
+    def _not_stored(self, notebook_id: str | None) -> tuple[Run, ...]:
+        active = [run for run, _ in reversed(self._active.values()) if not run.stored]
+        now = [bare(run.snapshot()) for run in active]
+        return tuple(run for run in now if notebook_id in (None, run.notebook_id))
+
+    def _as_it_stands(self, run: Run) -> Run:
+        if run.id not in self._active:
+            return run
+        return replace(bare(self._active[run.id][0].snapshot()), seq=run.seq)
 
     async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """Yield a run's events after number `after`, then those to come, to its end.
@@ -202,6 +223,7 @@ class RunManager:
             request = _inherited(request, earlier)
         run_id = self._new_id()
         target_path = self._preparation.target_path(request, path)
+        await self._let_end(target_path)
         if target_path in self._taken:
             raise RunActive(f"A run is writing {str(target_path)!r} already; wait or cancel it.")
         self._taken.add(target_path)
@@ -210,6 +232,12 @@ class RunManager:
         except BaseException:
             self._taken.discard(target_path)
             raise
+
+    async def _let_end(self, target_path: Path) -> None:
+        """Wait for a run that has told its end and has yet to let go of the file."""
+        for run, task in list(self._active.values()):
+            if run.target == target_path and run.snapshot().status.final:
+                await asyncio.wait({task})
 
     async def _begin(
         self,
@@ -253,14 +281,14 @@ class RunManager:
         return started
 
     async def _drive(self, run: RunPass, notebook: Notebook) -> Run:
-        run_id, target = run.snapshot().id, run.artefact.path
+        run_id = run.snapshot().id
         try:
             ended = await run.drive()
             await self._touch(notebook, run)
             return ended
         finally:
             del self._active[run_id]
-            self._taken.discard(target)
+            self._taken.discard(run.target)
             while len(self._logs) > REMEMBERED + len(self._active):
                 self._logs.pop(next(key for key in self._logs if key not in self._active))
 
@@ -279,7 +307,7 @@ class RunManager:
     async def _earlier(self, request: RunRequest) -> Run | None:
         if not request.resume:
             return None
-        for run in await self._store.list_runs(request.notebook_id, 50):
+        for run in (await self._store.list_runs(request.notebook_id)).items:
             if run.requested.get("cell") is None and run.id not in self._active:
                 return await completed(self._store, run)
         return None

@@ -123,8 +123,10 @@ class OpeningStore:
     async def get_run(self, run_id: str) -> Run:
         return await (await self.opened()).get_run(run_id)
 
-    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        return await (await self.opened()).list_runs(notebook_id, limit)
+    async def list_runs(
+        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+    ) -> Page[Run]:
+        return await (await self.opened()).list_runs(notebook_id, limit, cursor)
 
     # kernels -------------------------------------------------------------------
     async def add_kernel(self, kernel: RegisteredKernel) -> None:

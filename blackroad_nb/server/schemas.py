@@ -82,7 +82,7 @@ LIMIT = Parameter(
 NOTEBOOK_CURSOR = Parameter(
     "cursor", {"type": "string", "minLength": 1}, "where the page before ended, as it said."
 )
-HISTORY_CURSOR = Parameter(
+SEQ_CURSOR = Parameter(
     "cursor",
     {"type": "integer", "minimum": 0, "maximum": _LARGEST},
     "where the page before ended, as it said.",
@@ -185,6 +185,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "NotebookPage": _page("Notebook"),
     "Run": _whole(
+        seq=_or_null("integer"),
         id=TEXT,
         notebook_id=TEXT,
         status={"type": "string", "enum": [status.value for status in RunStatus]},
@@ -200,7 +201,7 @@ COMPONENTS: dict[str, Schema] = {
         finished_at=_or_null("string", format="date-time"),
         owner=_or_null("string"),
     ),
-    "RunList": closed(("items",), items={"type": "array", "items": refer("Run")}),
+    "RunPage": _page("Run"),
     "Execution": _whole(
         seq=_or_null("integer"),
         id=TEXT,

@@ -55,6 +55,18 @@ def test_progress_for_people(cli: CommandLine, write_notebook: WriteNotebook) ->
     assert cli("executions", "list").json[0]["status"] == "error"
 
 
+def test_runs_are_listed_page_by_page(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = write_notebook("pages", "1")
+    for _ in range(3):
+        assert cli("execute", path).code == 0
+    whole = cli("executions", "list").json
+    first = cli("executions", "list", path, "--limit", "2").json
+    assert first == whole[:2]
+    seq = str(first[-1]["seq"])
+    assert cli("executions", "list", path, "--limit", "2", "--cursor", seq).json == whole[2:]
+    assert cli("executions", "list", "--cursor", "x").code == 2
+
+
 def test_json_holds_the_run_and_nothing_else(
     cli: CommandLine, write_notebook: WriteNotebook
 ) -> None:

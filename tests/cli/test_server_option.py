@@ -148,6 +148,19 @@ def test_a_run_on_the_server_looks_like_one_here(server: Open) -> None:
     ]
 
 
+def test_runs_there_are_listed_page_by_page(server: Open) -> None:
+    path = write(server, "pages", "1")
+    for _ in range(2):
+        assert server.cli("execute", path, "--server").code == 0
+    newest, older = server.cli("executions", "list", path, "--server").json
+    for named in ([], [path], [newest["notebook_id"]]):
+        listing = server.cli(
+            "executions", "list", *named, "--server", "--limit", "1",
+            "--cursor", str(newest["seq"]),
+        )  # fmt: skip
+        assert listing.json == [older]
+
+
 def test_a_run_is_left_alone_watched_and_cancelled(server: Open) -> None:
     path = write(server, "long", "print('begun')", "import time\ntime.sleep(60)")
     told = server.cli("execute", path, "--server", "--detach")

@@ -24,6 +24,7 @@ from blackroad_nb.errors import (
     RunActive,
     RunNotFound,
     StoreBusy,
+    StoreFull,
 )
 from blackroad_nb.ports import CellLimits
 
@@ -455,7 +456,7 @@ def test_a_run_that_got_no_kernel_is_not_the_newest_for_ever(tmp_path: Path) -> 
         assert without.kernel == "absent"
         bench.path.write_text(text)
         failed = await bench.run(notebook_id, keep_kernel=True)
-        assert [run.id for run in await bench.running.list()] == [failed.id, without.id]
+        assert [r.id for r in (await bench.running.list()).items] == [failed.id, without.id]
         bench.path.write_text(bench.path.read_text().replace("raise ValueError('no')", "print()"))
         resumed = await bench.run(notebook_id, resume=True, keep_kernel=True)
         assert "Resumed at cell 1" in (resumed.message or "")
@@ -504,18 +505,104 @@ def test_two_requests_at_once_are_one_run(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+class SlowToEnd(FakeKernelRunner):
+    """Kernels that take their time to end, until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = asyncio.Event()
+
+    async def start(self, kernel: str, cwd: Path, title: str, warm: bool = False) -> Any:
+        started = await super().start(kernel, cwd, title, warm)
+        closed = started.close
+
+        async def close(shutdown: bool = True) -> None:
+            await self.may_end.wait()
+            await closed(shutdown)
+
+        started.close = close  # type: ignore[method-assign]
+        return started
+
+
+def test_whoever_saw_a_run_end_may_start_the_next(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        first = await bench.running.start(RunRequest(notebook_id))
+        async with asyncio.timeout(10):
+            while not (await bench.running.get(first.id)).status.final:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        starting = asyncio.create_task(bench.running.start(RunRequest(notebook_id)))
+        await asyncio.sleep(0.05)
+        bench.kernels.may_end.set()
+        second = await bench.running.wait((await starting).id)
+        assert second.status is RunStatus.SUCCESS
+
+    play(tmp_path, scenario, kernels=SlowToEnd())
+
+
 def test_the_number_of_runs_is_bounded(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         ids = [await bench.notebook("import time\n" + SLEEP, name=f"n{i}") for i in range(3)]
         runs = [await bench.running.start(RunRequest(ids[i])) for i in range(2)]
         with pytest.raises(RunActive, match="2 runs are active"):
             await bench.running.start(RunRequest(ids[2]))
-        listed = await bench.running.list()
+        listed = (await bench.running.list()).items
         assert {run.id for run in listed} == {run.id for run in runs}
         await bench.running.cancel(runs[0].id)
         await bench.running.start(RunRequest(ids[2]))
 
     play(tmp_path, scenario, max_active=2)
+
+
+def test_pages_of_runs_show_active_ones_as_they_stand(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        busy = await bench.notebook("print('on')\nimport time\n" + SLEEP, name="busy")
+        quick = await bench.notebook("1")
+        active = await bench.running.start(RunRequest(busy))
+        await until(lambda: bench.requests)
+        ended = [await bench.run(quick) for _ in range(3)]
+        first = await bench.running.list(limit=2)
+        assert [run.id for run in first.items] == [ended[2].id, ended[1].id]
+        second = await bench.running.list(limit=2, cursor=int(first.next_cursor or 0))
+        assert [run.id for run in second.items] == [ended[0].id, active.id]
+        assert second.items[1].status is RunStatus.RUNNING
+        assert second.items[1].cells
+        assert second.next_cursor is None
+
+    play(tmp_path, scenario)
+
+
+class NoRoomForRuns(MemoryStore):
+    """A store on a disk that is full, from some moment on."""
+
+    full = False
+
+    async def put_run(self, run: Run) -> None:
+        if self.full:
+            raise StoreFull("The disk is full.")
+        await super().put_run(run)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_a_run_that_could_not_be_stored_is_listed_while_it_goes_on(
+    tmp_path: Path, limit: int
+) -> None:
+    async def scenario(bench: RunBench) -> None:
+        busy = await bench.notebook("import time\n" + SLEEP, name="busy")
+        quick = await bench.notebook("1")
+        ended = [(await bench.run(quick)).id for _ in range(3)]
+        bench.store.full = True
+        active = await bench.running.start(RunRequest(busy))
+        page = await bench.running.list(limit=limit)
+        expected = [active.id, *reversed(ended)]
+        assert [run.id for run in page.items] == expected[:limit]
+        if limit < 4:
+            rest = await bench.running.list(cursor=int(page.next_cursor or 0))
+            assert [run.id for run in rest.items] == expected[limit:]
+        else:
+            assert page.next_cursor is None
+
+    play(tmp_path, scenario, store=NoRoomForRuns())
 
 
 def test_resume_in_the_kept_kernel(tmp_path: Path) -> None:

@@ -107,6 +107,23 @@ async def test_a_run_by_path_writes_the_file_and_the_history(
     assert [item["id"] for item in listed] == [run["id"]]
 
 
+async def test_runs_are_listed_page_by_page(api: Api, jp_root_dir: Path) -> None:
+    write_notebook(jp_root_dir / "a.ipynb", "1")
+    for _ in range(3):
+        await until_final(api, (await start(api, path="a.ipynb"))["id"])
+    whole = (await api("GET", "executions")).json
+    assert whole["next_cursor"] is None
+    seen, more = [], {}
+    for _ in range(3):
+        page = (await api("GET", "executions", limit="1", **more)).json
+        seen += page["items"]
+        more = {"cursor": page["next_cursor"]}
+    assert seen == whole["items"]
+    assert more == {"cursor": None}
+    for bad in ("-1", "x", str(2**63)):
+        assert (await api("GET", "executions", cursor=bad)).status == 400
+
+
 async def test_events_are_taken_up_where_one_left(
     api: Api, jp_fetch: Callable[..., Any], jp_root_dir: Path
 ) -> None:

@@ -16,6 +16,8 @@ from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import (
     HistoryQuery,
     Page,
+    check_cursor,
+    check_limit,
     check_query,
     fts_expression,
     place_after,
@@ -161,11 +163,21 @@ def get_run(run_id: str) -> Read[Run]:
     return Read(statements("runs")["get"], {"id": rows.text(run_id)}, rows.run_of)
 
 
-def list_runs(notebook_id: str | None, limit: int) -> Read[Run]:
+def list_runs(notebook_id: str | None, limit: int, cursor: int | None) -> Read[Run]:
+    """Ask for one more than `limit`, so that `run_page` can tell whether more follow."""
+    check_limit(limit)
+    check_cursor(cursor)
+    values: rows.Values = {"limit": limit + 1, "cursor": _END if cursor is None else cursor}
     if notebook_id is None:
-        return Read(statements("runs")["list"], {"limit": limit}, rows.run_of)
-    values = {"notebook_id": rows.text(notebook_id), "limit": limit}
+        return Read(statements("runs")["list"], values, rows.run_of)
+    values["notebook_id"] = rows.text(notebook_id)
     return Read(statements("runs")["list_of_notebook"], values, rows.run_of)
+
+
+def run_page(found: tuple[Run, ...], limit: int) -> Page[Run]:
+    if len(found) <= limit:
+        return Page(found, None)
+    return Page(found[:limit], str(found[limit - 1].seq))
 
 
 def list_kernels() -> Read[RegisteredKernel]:

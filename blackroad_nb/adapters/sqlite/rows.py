@@ -174,7 +174,7 @@ def run_values(run: Run, process: str) -> Values:
 
 def run_of(row: Row) -> Run:
     (key, notebook_id, status, requested, path, kernel, user, kernel_id, artefact) = row[:9]
-    (cells, message, started_at, finished_at, owner) = row[9:]
+    (cells, message, started_at, finished_at, owner, seq) = row[9:]
     return Run(
         id=key,
         notebook_id=notebook_id,
@@ -190,6 +190,7 @@ def run_of(row: Row) -> Run:
         started_at=_optional_moment(started_at),
         finished_at=_optional_moment(finished_at),
         owner=owner,
+        seq=seq,
     )
 
 

@@ -195,8 +195,11 @@ class SqliteStore:
             raise RunNotFound(f"There is no run {run_id!r}.")
         return found[0]
 
-    async def list_runs(self, notebook_id: str | None = None, limit: int = 50) -> tuple[Run, ...]:
-        return await self._database.read(reads.list_runs(notebook_id, check_limit(limit)))
+    async def list_runs(
+        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+    ) -> Page[Run]:
+        found = await self._database.read(reads.list_runs(notebook_id, limit, cursor))
+        return reads.run_page(found, limit)
 
     # kernels -------------------------------------------------------------------
     async def add_kernel(self, kernel: RegisteredKernel) -> None:

@@ -10,7 +10,7 @@ from blackroad_nb.core.run import RunRequest
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.handlers.events import EventStream
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
-from blackroad_nb.server.schemas import LIMIT, NEW_RUN, OF_NOTEBOOK, refer
+from blackroad_nb.server.schemas import LIMIT, NEW_RUN, OF_NOTEBOOK, SEQ_CURSOR, refer
 
 RESOURCE = "blackroad:executions"
 _EVENT_NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**31}
@@ -25,15 +25,17 @@ class Executions(BlackRoadHandler):
         Operation(
             id="listExecutions",
             summary="List headless runs, the newest first",
-            query=(OF_NOTEBOOK, LIMIT),
-            answers={200: Answer("The runs", refer("RunList"))},
+            query=(OF_NOTEBOOK, SEQ_CURSOR, LIMIT),
+            answers={200: Answer("One page", refer("RunPage"))},
             polled=True,
         )
     )
     async def get(self, asked: Asked) -> None:
         limit = asked.query.get("limit", DEFAULT_LIMIT)
-        runs = await self.parts.running.list(asked.query.get("notebook_id"), limit)
-        self.answer({"items": [run_record(run) for run in runs]})
+        notebook_id, cursor = asked.query.get("notebook_id"), asked.query.get("cursor")
+        page = await self.parts.running.list(notebook_id, limit, cursor)
+        items = [run_record(run) for run in page.items]
+        self.answer({"items": items, "next_cursor": page.next_cursor})
 
     @web.authenticated
     @authorized("execute", resource=RESOURCE)

@@ -17,10 +17,10 @@ from blackroad_nb.server.handlers.base import authorized
 from blackroad_nb.server.handlers.download import Download
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
 from blackroad_nb.server.schemas import (
-    HISTORY_CURSOR,
     LIMIT,
     OF_NOTEBOOK,
     SEARCH,
+    SEQ_CURSOR,
     SINCE,
     TIME,
     UNTIL,
@@ -68,7 +68,7 @@ class History(Download):
         Operation(
             id="searchHistory",
             summary="Search the cells that ran, the newest first",
-            query=(*_FILTERS, HISTORY_CURSOR, LIMIT, _FORMAT),
+            query=(*_FILTERS, SEQ_CURSOR, LIMIT, _FORMAT),
             answers={
                 200: Answer(
                     "One page, or a file",

@@ -18,24 +18,28 @@ ON CONFLICT (id) DO UPDATE SET
 
 -- name: get
 SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
-    message, started_at, finished_at, owner
+    message, started_at, finished_at, owner, rowid
 FROM runs
 WHERE id = :id
 
 -- name: list
 -- Newest recorded first: a row keeps its rowid for life, and not every one has a start.
 SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
-    message, started_at, finished_at, owner
+    message, started_at, finished_at, owner, rowid
 FROM runs
+WHERE rowid < :cursor
 ORDER BY rowid DESC
 LIMIT :limit
 
 -- name: list_of_notebook
 SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
-    message, started_at, finished_at, owner
+    message, started_at, finished_at, owner, rowid
 FROM runs
 WHERE rowid IN (
-    SELECT rowid FROM runs WHERE notebook_id = :notebook_id ORDER BY rowid DESC LIMIT :limit
+    SELECT rowid FROM runs
+    WHERE notebook_id = :notebook_id AND rowid < :cursor
+    ORDER BY rowid DESC
+    LIMIT :limit
 )
 ORDER BY rowid DESC
 
