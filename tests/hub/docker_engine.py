@@ -50,7 +50,7 @@ def notebook_image(engine: DockerEngine) -> str:
     return IMAGE
 
 
-def new_network_name() -> str:
+def new_name() -> str:
     """Return a name that no other test, also of another run on this engine, has."""
     return f"br-test-{uuid4().hex[:8]}"
 
@@ -58,6 +58,6 @@ def new_network_name() -> str:
 @pytest.fixture
 def network(engine: DockerEngine) -> Iterator[str]:
     """Return the name of a network for one test; it need not be there yet."""
-    name = new_network_name()
+    name = new_name()
     yield name
     engine.remove_network(name)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docker_engine import new_network_name
+from docker_engine import new_name
 from docker_hub import DockerHub, docker_hub
 from hub_process import TOKEN, until
 
@@ -51,7 +51,7 @@ def running(
     )
     (folder / "wrds" / "prices.csv").write_text("permno,price\n1,2\n")
     (folder / "app" / "house.py").write_text("RULE = 'ours'\n")
-    network = new_network_name()
+    network = new_name()
     mounts = (
         {"source": str(folder / "wrds"), "target": "/data/wrds", "read_only": False},
         {"source": str(folder / "app"), "target": "/app"},

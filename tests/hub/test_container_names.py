@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker_engine import new_network_name
+from docker_engine import new_name
 from docker_hub import DockerHub, docker_hub
 
 from blackroad_nb.adapters.docker_engine import DockerEngine
@@ -30,7 +30,7 @@ def hub(
     tmp_path_factory: pytest.TempPathFactory, engine: DockerEngine, notebook_image: str
 ) -> Iterator[DockerHub]:
     folder: Path = tmp_path_factory.mktemp("hub")
-    network = new_network_name()
+    network = new_name()
     users = dict.fromkeys(NAMES, ("researchers",))
     try:
         with docker_hub(

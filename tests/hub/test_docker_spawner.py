@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from docker_engine import new_network_name
+from docker_engine import new_name
 from docker_hub import DockerHub, docker_hub
 from engine_relay import FAULT, PASS, SILENT, EngineRelay, engine_relay
 from hub_process import until
@@ -35,10 +35,10 @@ profiles:
 @pytest.fixture(scope="module")
 def bare_image(engine: DockerEngine) -> Iterator[str]:
     """Return an image with nothing in it at all."""
-    name = "br-test-bare:1"
-    engine.client.import_image_from_data(b"\0" * 10240, repository="br-test-bare", tag="1")
-    yield name
-    engine.client.remove_image(name)
+    name = new_name()
+    engine.client.import_image_from_data(b"\0" * 10240, repository=name, tag="1")
+    yield f"{name}:1"
+    engine.client.remove_image(f"{name}:1")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def hub(
     relay: EngineRelay,
 ) -> Iterator[DockerHub]:
     """Yield a hub that meets its engine through the relay; the tests have it directly."""
-    network = new_network_name()
+    network = new_name()
     try:
         with docker_hub(
             tmp_path_factory.mktemp("hub"),
@@ -95,7 +95,7 @@ def ended(hub: DockerHub, session: Container) -> tuple[str, str, int | None]:
         ("huge", "The profile asks for 65536 GB of memory, and this machine has"),
         ("wide", "This machine cannot give what the profile asks for (Range of CPUs is from"),
         ("holed", "The folder /nowhere/to/be/found of this machine is to be mounted but"),
-        ("foreign", "The image 'br-test-bare:1' cannot run a session"),
+        ("foreign", "cannot run a session ("),
     ],
 )
 def test_a_start_that_fails_says_why(hub: DockerHub, profile: str, said: str) -> None:
