@@ -87,6 +87,11 @@ class Hub:
         """Whether it ended as it should: somebody pressed the button of the admin page."""
         return self._process is not None and self._process.returncode == 0
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal from outside ended it."""
+        return self._process is not None and (self._process.returncode or 0) < 0
+
     def start(self, stopping: Stopping) -> None:
         """Start the process in a session of its own, so that Ctrl-C is ours to handle."""
         own = claim(self._state.hub_claim)

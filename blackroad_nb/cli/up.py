@@ -125,11 +125,12 @@ def _serve(
     while True:
         if not hub.alive:
             hub.start(stopping)
-        hub.wait_ready()
-        if not announced:
-            _announce(state, settings, arguments)
-        announced, began = True, time.monotonic()
-        hub.wait_end()
+        began = time.monotonic()
+        if _came_up(hub):
+            if not announced:
+                _announce(state, settings, arguments)
+            announced = True
+            hub.wait_end()
         if hub.was_shut_down:
             end_all(state)
             _say("\nThe hub was shut down on its admin page.")
@@ -138,6 +139,17 @@ def _serve(
         if short_lives >= _MOST_SHORT_LIVES:
             raise HubUnreachable(f"the hub ends again and again; see {str(state.log)!r}.")
         _say("The hub was killed, or failed; starting it again. Sessions go on.")
+
+
+def _came_up(hub: Hub) -> bool:
+    """Wait for the hub; False when it was killed meanwhile. Raises HubUnreachable."""
+    try:
+        hub.wait_ready()
+    except HubUnreachable:
+        if hub.was_killed:
+            return False
+        raise
+    return True
 
 
 def _prepare(state: StateFolder, arguments: argparse.Namespace) -> Settings:
