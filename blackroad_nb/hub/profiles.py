@@ -35,7 +35,7 @@ profiles:
     cpus: 2
     memory: 8 GB
     pids: 1024                # processes and threads
-    idle: 4h                  # without activity, then it may be stopped
+    idle: 4h                  # without activity; nothing stops by it yet
 
   # A larger one, with everything that can be said:
   #

@@ -119,9 +119,6 @@ def limits(profile: Profile, isolates: bool = True) -> tuple[str, ...]:
     if isolates:
         said.append(_number(profile.cpus) + (" CPU" if profile.cpus <= 1 else " CPUs"))
         said.append(f"{size(profile.memory_bytes)} memory")
-    said.append(f"stops after {duration(profile.idle_seconds)} idle")
-    if profile.max_age_seconds is not None:
-        said.append(f"ends after {duration(profile.max_age_seconds)}")
     if profile.max_sessions is not None:
         said.append(f"{profile.max_sessions} at once")
     return tuple(said)
@@ -132,19 +129,6 @@ def size(count: int) -> str:
     if count >= GIB:
         return f"{_number(count / GIB)} GB"
     return f"{_number(count / MIB)} MB"
-
-
-def duration(seconds: int) -> str:
-    """Return a length of time in its two largest units."""
-    said = []
-    rest = seconds
-    for name, length in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        if name == "days" and seconds < 2 * length:
-            continue  # a day reads better as 24 h
-        count, rest = divmod(rest, length)
-        if count:
-            said.append(f"{count} {name}")
-    return " ".join(said[:2]) or "0 s"
 
 
 class PageWords:

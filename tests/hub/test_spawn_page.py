@@ -20,7 +20,6 @@ from blackroad_nb.hub.spawn_page import (
     SpawnPage,
     checked_profile,
     checked_template,
-    duration,
     limits,
     options_from_form,
     render_form,
@@ -72,7 +71,6 @@ def test_a_card_says_what_it_is_its_limits_and_its_price() -> None:
         "Standard",
         "2 CPUs",
         "8 GB memory",
-        "stops after 4 h idle",
         "0.40 EUR per hour",
         "0.5 CPU",
         "Alpha research",
@@ -218,22 +216,6 @@ def test_the_form_is_read_and_not_judged(form: Any, options: dict[str, object]) 
 def test_what_the_form_must_not_say_is_refused_at_the_launch(name: str) -> None:
     with pytest.raises(InvalidInput):
         parse_choice(options_from_form({name: ["x"]}), LaunchPolicy())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (14400, "4 h"),
-        (5400, "1 h 30 min"),
-        (86400, "24 h"),
-        (7 * 86400, "7 days"),
-        (90, "1 min 30 s"),
-        (0, "0 s"),
-        (2 * 86400 + 3600, "2 days 1 h"),
-    ],
-)
-def test_a_duration_reads_well(seconds: int, said: str) -> None:
-    assert duration(seconds) == said
 
 
 @pytest.mark.parametrize(
