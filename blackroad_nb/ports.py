@@ -55,13 +55,17 @@ class Store(Protocol):
         """Take the notebook with its runs and history. Raises NotebookNotFound."""
         ...
 
+    async def check_idle(self, notebook_id: str) -> None:
+        """Raises RunActive while another process that lives runs the notebook."""
+        ...
+
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:
         """Write a batch in one transaction, with its usage events.
 
         A row whose id is stored already is ignored, unless the stored one is still
         pending: then it is finished. A row that was counted and then deleted is ignored
-        too. A row with a path and no notebook_id finds its
+        too. A row with a path and no notebook_id, or one that is gone, finds its
         notebook by path or registers it. Returns how many rows were new or finished.
         """
         ...

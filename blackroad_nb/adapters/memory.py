@@ -114,6 +114,10 @@ class MemoryStore:
             for id_ in gone:
                 del kept[id_]
 
+    async def check_idle(self, notebook_id: str) -> None:  # noqa: ARG002
+        """No other process can see this memory, let alone run what is in it."""
+        self._check_open()
+
     def _check_path(self, notebook: Notebook) -> None:
         self._check_open()
         if any(n.path == notebook.path and n.id != notebook.id for n in self._notebooks.values()):
@@ -150,7 +154,7 @@ class MemoryStore:
         at = execution.finished_at or execution.started_at
         notebook = self._notebooks.get(execution.notebook_id or "")
         path = execution.path or ""
-        if execution.notebook_id is None and posixpath.isabs(path):
+        if notebook is None and posixpath.isabs(path):
             found = [n for n in self._notebooks.values() if n.path == path]
             fresh = Notebook(str(uuid4()), name_for(path), path, DEFAULT_KERNEL, at, at)
             notebook = found[0] if found else fresh

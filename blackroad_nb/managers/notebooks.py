@@ -140,8 +140,10 @@ class NotebookManager:
 
         Raises:
             NotebookNotFound: no such notebook.
+            RunActive: another process runs it.
         """
         notebook = await self._store.get_notebook(notebook_id)
+        await self._store.check_idle(notebook_id)
         if delete_file:
             await self._files.delete(self._files.resolve(notebook.path))
         await self._store.delete_notebook(notebook_id)

@@ -99,6 +99,9 @@ class OpeningStore:
     async def delete_notebook(self, notebook_id: str) -> None:
         await (await self.opened()).delete_notebook(notebook_id)
 
+    async def check_idle(self, notebook_id: str) -> None:
+        await (await self.opened()).check_idle(notebook_id)
+
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:
         return await (await self.opened()).record(executions)

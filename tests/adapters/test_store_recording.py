@@ -117,11 +117,35 @@ def test_recording_moves_a_notebook_forward_and_never_back(holds):
     holds(scenario)
 
 
+def test_a_row_whose_notebook_went_meanwhile_registers_it_again(holds):
+    async def scenario(store):
+        await store.add_notebook(notebook(1))
+        await store.delete_notebook("notebook-1")
+        late = [execution(n, notebook_id="notebook-1", path="/data/1.ipynb") for n in range(2)]
+        await store.record(late)
+        await store.record([execution(2, notebook_id="notebook-1", path="/data/1.ipynb")])
+        (again,) = (await store.list_notebooks()).items
+        assert (again.id != "notebook-1", again.path) == (True, "/data/1.ipynb")
+        assert {e.notebook_id for e in (await store.history(HistoryQuery())).items} == {again.id}
+
+    holds(scenario)
+
+
+def test_a_row_that_names_its_notebook_is_not_led_by_its_path(holds):
+    async def scenario(store):
+        await store.add_notebook(notebook(1))
+        await store.record([execution(1, notebook_id="notebook-1", path="/data/moved.ipynb")])
+        assert len((await store.list_notebooks()).items) == 1
+        assert await found(store, notebook_id="notebook-1") == ["1"]
+
+    holds(scenario)
+
+
 def test_a_row_outlives_the_registry_row_it_names(holds):
     async def scenario(store):
-        await store.record([execution(1, notebook_id="gone", path="/data/x.ipynb")])
+        await store.record([execution(1, notebook_id="gone", path="x.ipynb")])
         (stored,) = (await store.history(HistoryQuery())).items
-        assert (stored.notebook_id, stored.path) == (None, "/data/x.ipynb")
+        assert (stored.notebook_id, stored.path) == (None, "x.ipynb")
 
     holds(scenario)
 

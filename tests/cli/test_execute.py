@@ -235,6 +235,23 @@ def test_a_signal_cancels_and_keeps_what_was_done(
     assert run["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_notebook_that_another_process_runs_is_not_deleted(
+    cli: CommandLine, write_notebook: WriteNotebook, ending: signal.Signals
+) -> None:
+    path = write_notebook("slow", SLEEP)
+    process = cli.popen("execute", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for((cli.folder / "sleeping").exists)
+    refused = cli("delete", path, "--file")
+    assert refused.code == 4
+    assert "Another process runs this notebook" in refused.complaint
+    assert Path(path).exists()
+    process.send_signal(ending)
+    process.communicate(timeout=SECONDS)
+    assert cli("delete", path, "--file").json["path"] == path
+    assert cli("history", "--all").json == cli("executions", "list").json == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("delay_seconds", [0.0, 0.1, 0.3])
 def test_a_signal_while_the_kernel_boots_leaves_nothing_behind(

@@ -180,5 +180,11 @@ def run_page(found: tuple[Run, ...], limit: int) -> Page[Run]:
     return Page(found[:limit], str(found[limit - 1].seq))
 
 
+def processes_running(notebook_id: str) -> Read[str]:
+    """Ask for the names of the processes that have not finished a run of a notebook."""
+    values = {"notebook_id": rows.text(notebook_id)}
+    return Read(statements("runs")["open_processes_of_notebook"], values, lambda row: str(row[0]))
+
+
 def list_kernels() -> Read[RegisteredKernel]:
     return Read(statements("kernels")["list"], {}, rows.kernel_of)

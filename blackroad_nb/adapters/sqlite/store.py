@@ -17,6 +17,7 @@ from blackroad_nb.adapters.sqlite import prefixes, reads, rows
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
 from blackroad_nb.adapters.sqlite.joining import Membership, join, leave
+from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
@@ -30,6 +31,7 @@ from blackroad_nb.errors import (
     KernelNotFound,
     NotebookExists,
     NotebookNotFound,
+    RunActive,
     RunNotFound,
     StoreError,
 )
@@ -52,6 +54,7 @@ class SqliteStore:
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
         self._process = membership.mark.name
+        self._path = membership.path
         self._database = Database(membership)
         self._closed = False
 
@@ -124,6 +127,14 @@ class SqliteStore:
                 raise _no_notebook(notebook_id)
 
         await self._database.write(unit)
+
+    async def check_idle(self, notebook_id: str) -> None:
+        for name in await self._database.read(reads.processes_running(notebook_id)):
+            if name != self._process and await asyncio.to_thread(is_alive, name, self._path):
+                raise RunActive(
+                    "Another process runs this notebook; wait until it has ended, or cancel it"
+                    " there."
+                )
 
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:

@@ -37,35 +37,46 @@ class Recording:
 
 
 def recording(executions: Sequence[Execution], process: str) -> Recording:
-    """Plan one transaction for a batch, notebooks that ran unregistered included."""
+    """Plan one transaction for a batch, notebooks that are not registered included."""
     known: dict[str, str] = {}
-    found: dict[str, str] = {}
+    found: dict[tuple[str, str | None], str] = {}
     for execution in executions:
         at = rows.moment_text(execution.finished_at or execution.started_at)
-        if execution.notebook_id is not None:
-            known[execution.notebook_id] = max(at, known.get(execution.notebook_id, at))
-        elif execution.path is not None and isabs(execution.path):
-            path = rows.text(execution.path)
-            found[path] = max(at, found.get(path, at))
+        key = execution.notebook_id
+        if key is not None:
+            known[key] = max(at, known.get(key, at))
+        if execution.path is not None and isabs(execution.path):
+            place = rows.text(execution.path), key
+            found[place] = max(at, found.get(place, at))
     notebooks = statements("notebooks")
-    registered = [
-        {
-            "id": str(uuid4()),
-            "name": name_for(path),
-            "path": path,
-            "kernel": DEFAULT_KERNEL,
-            "at": at,
-        }
-        for path, at in found.items()
+    registered = [_registration(path, at) for (path, key), at in found.items() if key is None]
+    again = [
+        {**_registration(path, at), "gone": key}
+        for (path, key), at in found.items()
+        if key is not None
     ]
     touched = [{"id": key, "at": at} for key, at in known.items()]
     return Recording(
-        notebooks=(Write(notebooks["register"], registered), Write(notebooks["touch"], touched)),
+        notebooks=(
+            Write(notebooks["register"], registered),
+            Write(notebooks["register_again"], again),
+            Write(notebooks["touch"], touched),
+        ),
         executions=Write(
             statements("executions")["record"],
             [rows.execution_values(execution, process) for execution in executions],
         ),
     )
+
+
+def _registration(path: str, at: str) -> rows.Values:
+    return {
+        "id": str(uuid4()),
+        "name": name_for(path),
+        "path": path,
+        "kernel": DEFAULT_KERNEL,
+        "at": at,
+    }
 
 
 def close_left_behind(connection: sqlite3.Connection, path: Path, turn: WriteTurn) -> None:

@@ -2,7 +2,8 @@
 
 -- name: record
 -- A stored row stays as it is, unless it is pending and this one is final.
--- A notebook_id that is gone becomes NULL: the fact outlives the registry row.
+-- A notebook_id that is gone becomes that of the path; where there is none, the fact
+-- outlives the registry row.
 -- What was deleted after it had been counted stays deleted.
 INSERT INTO executions (
     id, notebook_id, cell_index, source, output, status, started_at, finished_at, duration_ms,
@@ -11,10 +12,10 @@ INSERT INTO executions (
 )
 SELECT
     :id,
-    CASE WHEN :notebook_id IS NULL
-        THEN (SELECT id FROM notebooks WHERE path = :path)
-        ELSE (SELECT id FROM notebooks WHERE id = :notebook_id)
-    END,
+    coalesce(
+        (SELECT id FROM notebooks WHERE id = :notebook_id),
+        (SELECT id FROM notebooks WHERE path = :path)
+    ),
     :cell_index, :source, :output, :status, :started_at, :finished_at, :duration_ms,
     :path, :cell_id, :execution_count, :error, :origin, :run_id, :kernel_id, :user, :user_source,
     :server, :queued_at, :process, :trust

@@ -38,5 +38,12 @@ INSERT INTO notebooks (id, name, path, kernel, created_at, updated_at)
 VALUES (:id, :name, :path, :kernel, :at, :at)
 ON CONFLICT (path) DO UPDATE SET updated_at = max(updated_at, excluded.updated_at)
 
+-- name: register_again
+-- A notebook whose row went while it was run: what ran since then is its new history.
+INSERT INTO notebooks (id, name, path, kernel, created_at, updated_at)
+SELECT :id, :name, :path, :kernel, :at, :at
+WHERE NOT EXISTS (SELECT 1 FROM notebooks WHERE id = :gone)
+ON CONFLICT (path) DO UPDATE SET updated_at = max(updated_at, excluded.updated_at)
+
 -- name: touch
 UPDATE notebooks SET updated_at = :at WHERE id = :id AND updated_at < :at

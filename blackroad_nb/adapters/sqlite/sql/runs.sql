@@ -43,6 +43,11 @@ WHERE rowid IN (
 )
 ORDER BY rowid DESC
 
+-- name: open_processes_of_notebook
+SELECT DISTINCT process
+FROM runs
+WHERE notebook_id = :notebook_id AND status IN ('pending', 'running') AND process IS NOT NULL
+
 -- name: close_open
 -- Runs whose process is gone.
 UPDATE runs
