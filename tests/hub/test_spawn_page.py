@@ -225,9 +225,10 @@ def test_a_size_reads_well(count: int, said: str) -> None:
     assert size(count) == said
 
 
-def test_age_and_number_are_limits_too() -> None:
-    profile = replace(BIG, max_age_seconds=12 * 3600, max_sessions=2)
-    assert limits(profile)[-2:] == ("ends after 12 h", "2 at once")
+def test_a_card_promises_only_what_is_enforced() -> None:
+    profile = replace(BIG, idle_seconds=60, max_age_seconds=12 * 3600, max_sessions=2)
+    assert limits(profile) == ("0.5 CPU", "8 GB memory", "2 at once")
+    assert limits(profile, isolates=False) == ("2 at once",)
 
 
 def test_scopes_decide_what_the_pages_offer() -> None:
