@@ -119,29 +119,31 @@ async def open_parts(
     db: str | None = None,
     roots: Sequence[Path] | None = None,
     environ: Mapping[str, str] | None = None,
+    reading: bool = False,
 ) -> LocalParts:
     """Open the store and put the managers over it; close them with `close`.
 
     Args:
         db: the database file; None takes `NOTEBOOK_DB`, else the default.
         roots: folders the notebooks may lie in; None takes `NOTEBOOK_ROOTS`, else all.
+        reading: take a database that can only be read too; what writes is refused then.
 
     Raises:
         StoreError: the database cannot be used.
     """
     environment = os.environ if environ is None else environ
     path = database_path(environment, db)
-    store = await SqliteStore.open(path, owner=process_name())
+    store = await SqliteStore.open(path, owner=process_name(), reading=reading)
     allowed = notebook_roots(environment) if roots is None else tuple(roots)
     return LocalParts(store, DiskNotebookFiles(allowed))
 
 
 @asynccontextmanager
 async def local_parts(
-    db: str | None = None, roots: Sequence[Path] | None = None
+    db: str | None = None, roots: Sequence[Path] | None = None, reading: bool = False
 ) -> AsyncIterator[LocalParts]:
     """`open_parts` for the length of an `async with`."""
-    parts = await open_parts(db, roots)
+    parts = await open_parts(db, roots, reading=reading)
     try:
         yield parts
     finally:

@@ -68,7 +68,7 @@ def _list_formats(arguments: argparse.Namespace) -> int:
             for known in await parts.exports.formats()
         ]
 
-    print_json(run_with_parts(arguments, work))
+    print_json(run_with_parts(arguments, work, reading=True))
     return 0
 
 
@@ -87,7 +87,7 @@ def _write_export(arguments: argparse.Namespace) -> int:
             "bytes": written.stat().st_size,
         }
 
-    done = run_with_parts(arguments, work)
+    done = run_with_parts(arguments, work, reading=True)
     if arguments.json:
         print_json(done)
     else:
@@ -106,7 +106,7 @@ def _print_export(arguments: argparse.Namespace) -> int:
         chosen = await notebook_id(parts, arguments.notebook)
         return await parts.exports.export(chosen, arguments.format, arguments.trusted)
 
-    exported = run_with_parts(arguments, work)
+    exported = run_with_parts(arguments, work, reading=True)
     if exported.resources:
         raise InvalidInput(
             f"this {arguments.format} needs {len(exported.resources)} files beside it; "

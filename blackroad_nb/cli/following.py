@@ -51,7 +51,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
         page = await parts.store.list_runs(chosen, arguments.limit, arguments.cursor)
         return [run_record(run) for run in page.items]
 
-    print_json(run_with_parts(arguments, work))
+    print_json(run_with_parts(arguments, work, reading=True))
     return 0
 
 

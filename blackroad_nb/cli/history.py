@@ -122,7 +122,7 @@ def _show(arguments: argparse.Namespace, named: str | None) -> int:
             await parts.notebooks.get(chosen)
         await _write_all(arguments, parts, _query(arguments, chosen))
 
-    run_with_parts(arguments, work)
+    run_with_parts(arguments, work, reading=True)
     return 0
 
 

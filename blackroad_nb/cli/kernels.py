@@ -38,7 +38,7 @@ def list_kernels(arguments: argparse.Namespace) -> int:
 
         return [kernel_record(kernel) for kernel in await parts.kernels.list()]
 
-    print_json(run_with_parts(arguments, work))
+    print_json(run_with_parts(arguments, work, reading=True))
     return 0
 
 

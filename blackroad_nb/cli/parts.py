@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-def run_with_parts(arguments: argparse.Namespace, work: Callable[[LocalParts], Awaitable[T]]) -> T:
-    """Open the parts, await the work over them, and close them."""
+def run_with_parts(
+    arguments: argparse.Namespace,
+    work: Callable[[LocalParts], Awaitable[T]],
+    reading: bool = False,
+) -> T:
+    """Open the parts, await the work over them, and close them.
+
+    With `reading`, a database that cannot be written will do.
+    """
     import asyncio
 
     from blackroad_nb.local import local_parts
@@ -26,7 +33,7 @@ def run_with_parts(arguments: argparse.Namespace, work: Callable[[LocalParts], A
     keep_log_quiet()
 
     async def opened() -> T:
-        async with local_parts(arguments.db) as parts:
+        async with local_parts(arguments.db, reading=reading) as parts:
             return await work(parts)
 
     return asyncio.run(opened())

@@ -70,6 +70,17 @@ def remount(folder: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", os.fspath(folder)], check=True)
 
 
+def fill_up(folder: Path) -> None:
+    """Leave no free page on the disk."""
+    with (folder / "ballast").open("wb", buffering=0) as ballast:
+        for size in (64 * 1024, 512):
+            try:
+                while True:
+                    ballast.write(b"x" * size)
+            except OSError:
+                continue
+
+
 @contextmanager
 def python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run a script in a process of its own, killed at the end if it runs still."""

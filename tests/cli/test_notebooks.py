@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from store_rows import fill_up, mounted, remount
 
 from blackroad_nb.adapters.sqlite import glance, opening
 from tests.cli.conftest import CommandLine, WriteNotebook
@@ -142,6 +144,34 @@ def test_delete_keeps_the_file_unless_asked(cli: CommandLine) -> None:
     assert cli("delete", "two.ipynb", "--file").json["file_deleted"] is True
     assert not (cli.folder / "two.ipynb").exists()
     assert cli("list").json == []
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_what_only_reads_works_where_nothing_can_be_written(
+    cli: CommandLine, write_notebook: WriteNotebook, tmp_path: Path, how: str
+) -> None:
+    path = write_notebook("a", "print('needle')")
+    assert cli("execute", path).code == 0
+    with mounted(tmp_path / "disk") as disk:
+        for file in tmp_path.glob("notebooks.db*"):
+            if file.is_file():
+                shutil.copy(file, disk / file.name)
+        if how == "full":
+            fill_up(disk)
+        else:
+            remount(disk, "ro")
+        there = CommandLine(cli.folder, {"NOTEBOOK_DB": str(disk / "notebooks.db")})
+        assert there("list").json[0]["path"] == path
+        assert there("history", path).json[0]["source"] == "print('needle')"
+        assert "needle" in there("history", "--all", "--format", "csv").out
+        assert len(there("search", "needle").json) == 1
+        assert "needle" in there("search", "needle", "--format", "script").out
+        assert there("executions", "list").json[0]["status"] == "success"
+        assert "python3" in {kernel["name"] for kernel in there("kernels").json}
+        assert "needle" in there("export", path, "--format", "script", "--stdout").out
+        refused = there("delete", path)
+        assert refused.code == 8
+        assert str(disk) in refused.complaint
 
 
 @pytest.mark.parametrize(

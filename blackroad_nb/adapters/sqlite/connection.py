@@ -15,7 +15,11 @@ Identity = tuple[int, int]
 
 
 def connect(
-    path: Path, mode: str, busy_seconds: float = BUSY_SECONDS, any_thread: bool = False
+    path: Path,
+    mode: str,
+    busy_seconds: float = BUSY_SECONDS,
+    any_thread: bool = False,
+    exclusive: bool = False,
 ) -> sqlite3.Connection:
     """Open `path` in autocommit, transactions being begun by hand.
 
@@ -23,6 +27,7 @@ def connect(
         mode: `rwc` may create the file, `rw` may not, `ro` only reads.
         busy_seconds: how long a statement waits for other processes.
         any_thread: the caller sees to it that one thread at a time uses it.
+        exclusive: keep everybody else out, and so do without memory to share with them.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))
@@ -37,6 +42,8 @@ def connect(
         check_same_thread=not any_thread,
     )
     try:
+        if exclusive:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA foreign_keys = ON")
         # A batch is acknowledged only when it would survive a power failure.
         connection.execute("PRAGMA synchronous = FULL")

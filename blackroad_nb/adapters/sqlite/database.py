@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from blackroad_nb.adapters.sqlite.connection import connect, identity
 from blackroad_nb.adapters.sqlite.faults import told_plainly
 from blackroad_nb.adapters.sqlite.joining import Membership
 from blackroad_nb.adapters.sqlite.opening import prepare
+from blackroad_nb.adapters.sqlite.reading import open_to_read
 from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
 
@@ -47,6 +49,7 @@ class Database:
         self.journal_mode = membership.journal_mode
         self._busy_seconds = membership.busy_seconds
         self._turn = membership.turn
+        self._refusal = membership.refusal
         self._identity = identity(path)
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._writer: aiosqlite.Connection | None = None
@@ -61,6 +64,8 @@ class Database:
         """Carry out `unit` within a transaction; returns once it is durable."""
         if self._closing:
             raise StoreError("The database was closed.")
+        if self._refusal is not None:
+            raise self._refusal
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
         self._queue.put_nowait(waiting)
         return await waiting.done
@@ -146,7 +151,7 @@ class Database:
 
     async def _transaction(self, units: Sequence[Unit]) -> list[Any]:
         await self._follow_file()
-        async with self._turn.taken():
+        async with self._writing_turn():
             if self._writer is None:
                 self._writer = await self._connect("rw")
             return await _in_transaction(self._writer, units)
@@ -173,7 +178,7 @@ class Database:
 
     async def _follow_file(self) -> None:
         """Notice that the file was moved, deleted or restored, and open what is there now."""
-        if identity(self.path) == self._identity:
+        if identity(self.path) == self._identity or self._refusal is not None:
             return
         async with self._reopening:
             if identity(self.path) == self._identity:
@@ -182,9 +187,15 @@ class Database:
             self.journal_mode = await asyncio.to_thread(prepare, self.path, self._busy_seconds)
             self._identity = identity(self.path)
 
+    def _writing_turn(self) -> AbstractAsyncContextManager[None]:
+        assert self._turn is not None, "who only reads was let through to writing"
+        return self._turn.taken()
+
     async def _connect(self, mode: str) -> aiosqlite.Connection:
         """Open a connection; whoever is cancelled meanwhile leaves none behind."""
         opened = partial(connect, self.path, mode, self._busy_seconds)
+        if self._refusal is not None:
+            opened = partial(open_to_read, self.path, self._busy_seconds)
         connection = aiosqlite.Connection(opened, iter_chunk_size=_CHUNK_ROWS)
         opening = asyncio.create_task(_opened(connection))
         try:
@@ -204,7 +215,7 @@ class Database:
                 await connection.close()
         if writer is not None:
             with contextlib.suppress(sqlite3.Error, StoreBusy):
-                async with self._turn.taken():  # closing may empty the log
+                async with self._writing_turn():  # closing may empty the log
                     await writer.close()
             await writer.close()  # in its turn or not; a second time does nothing
 

@@ -49,7 +49,7 @@ def store_error(
             f"{place} cannot grow: the disk is full. Free some space; nothing stored was lost."
         )
     if code in _READ_ONLY:
-        return StoreReadOnly(f"{place} cannot be written; change its permissions or {elsewhere}.")
+        return not_writable(path, elsewhere)
     if code in _CORRUPT:
         return StoreCorrupt(
             f"{place} is damaged or not a database ({error}); nothing was changed. Restore a"
@@ -58,6 +58,13 @@ def store_error(
     if code == sqlite3.SQLITE_CANTOPEN:
         return _cannot_open(path, elsewhere)
     return StoreError(f"{place} cannot be used: {error}.")
+
+
+def not_writable(path: Path, elsewhere: str) -> StoreReadOnly:
+    """Return the error of a file that may only be read."""
+    return StoreReadOnly(
+        f"The database {str(path)!r} cannot be written; change its permissions or {elsewhere}."
+    )
 
 
 def _file_error(error: OSError, path: Path, elsewhere: str) -> StoreError:
@@ -74,7 +81,7 @@ def _cannot_open(path: Path, elsewhere: str) -> StoreError:
     if _disk_is_full(path):
         return StoreFull(f"{place} cannot be opened: the disk is full. Free some space.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        return StoreReadOnly(f"{place} cannot be written; change its permissions or {elsewhere}.")
+        return not_writable(path, elsewhere)
     return StoreError(f"{place} cannot be opened; {elsewhere}.")
 
 

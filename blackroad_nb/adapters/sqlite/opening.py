@@ -5,6 +5,7 @@ Nothing here writes before the file has been recognised.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
@@ -14,7 +15,12 @@ from functools import cache
 from pathlib import Path
 
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS, connect, log_size
-from blackroad_nb.adapters.sqlite.faults import ELSEWHERE, primary_code, told_plainly
+from blackroad_nb.adapters.sqlite.faults import (
+    ELSEWHERE,
+    not_writable,
+    primary_code,
+    told_plainly,
+)
 from blackroad_nb.errors import StoreCorrupt, StoreError, StoreTooNew
 
 APPLICATION_ID = 0x42524E42  # "BRNB" in the file's header
@@ -62,6 +68,9 @@ def prepare(path: Path, busy_seconds: float = BUSY_SECONDS, schema: Schema = NOT
     """
     with told_plainly(path, schema.elsewhere):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_file() and not os.access(path, os.W_OK):
+            # SQLite would open it for reading, and put files of ours in its owner's way.
+            raise not_writable(path, schema.elsewhere)
         connection = connect(path, "rwc", busy_seconds)
         try:
             check(connection, path, schema)

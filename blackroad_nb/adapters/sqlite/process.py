@@ -30,9 +30,12 @@ class ProcessMark:
         self.name = "/".join((*_space(), str(os.getpid()), start_of(os.getpid()) or "", instance))
         self._path = folder_of(database) / instance
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._file = self._path.open("w")
-        self._file.write(f"{owner or 'blackroad-nb'} {self.name}\n")
-        self._file.flush()
+        self._file = self._path.open("wb", buffering=0)
+        try:
+            self._file.write(f"{owner or 'blackroad-nb'} {self.name}\n".encode())
+        except BaseException:
+            self.release()
+            raise
         _try_lock(self._file.fileno())
 
     def release(self) -> None:

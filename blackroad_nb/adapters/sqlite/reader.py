@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 from blackroad_nb.adapters.sqlite import prefixes, reads
-from blackroad_nb.adapters.sqlite.connection import (
-    BUSY_SECONDS,
-    connect,
-    connect_to_nothing,
-    log_size,
-)
-from blackroad_nb.adapters.sqlite.faults import primary_code, told_plainly
-from blackroad_nb.adapters.sqlite.opening import check, migrate, migrations, prepare
+from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
+from blackroad_nb.adapters.sqlite.faults import told_plainly
+from blackroad_nb.adapters.sqlite.reading import open_to_read
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import HistoryQuery, Page, check_query
 from blackroad_nb.core.kernel import RegisteredKernel
@@ -40,7 +34,7 @@ class SqliteReader:
     def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path.absolute()
         with told_plainly(self._path):
-            self._connection = _open(self._path, busy_seconds)
+            self._connection = open_to_read(self._path, busy_seconds)
 
     def __enter__(self) -> SqliteReader:
         return self
@@ -86,37 +80,3 @@ class SqliteReader:
         with told_plainly(self._path):
             found = self._connection.execute(read.sql, read.values).fetchall()
         return read.all(found)
-
-
-def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    if not path.exists():
-        connection = connect_to_nothing()
-        migrate(connection, path)
-        return connection
-    connection, version = _recognised(path, "ro", busy_seconds)
-    if version == len(migrations()):
-        return connection
-    connection.close()
-    prepare(path, busy_seconds)
-    return connect(path, "ro", busy_seconds)
-
-
-def _recognised(path: Path, mode: str, busy_seconds: float) -> tuple[sqlite3.Connection, int]:
-    try:
-        return _opened(path, mode, busy_seconds)
-    except sqlite3.OperationalError as error:
-        # A folder that cannot be written has no room for WAL's shared memory. Where
-        # nothing is left in a log, nobody can be writing: the file alone is enough.
-        cannot_open = primary_code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-        if not cannot_open or not path.is_file() or log_size(path):
-            raise
-    return _opened(path, f"{mode}&immutable=1", busy_seconds)
-
-
-def _opened(path: Path, mode: str, busy_seconds: float) -> tuple[sqlite3.Connection, int]:
-    connection = connect(path, mode, busy_seconds)
-    try:
-        return connection, check(connection, path)
-    except BaseException:
-        connection.close()
-        raise

@@ -16,7 +16,7 @@ import aiosqlite
 from blackroad_nb.adapters.sqlite import prefixes, reads, rows
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
-from blackroad_nb.adapters.sqlite.joining import Membership, join, leave
+from blackroad_nb.adapters.sqlite.joining import Membership, join, join_to_read, leave
 from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.writes import recording
@@ -53,14 +53,18 @@ class SqliteStore:
 
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
-        self._process = membership.mark.name
+        self._process = membership.mark.name if membership.mark else ""
         self._path = membership.path
         self._database = Database(membership)
         self._closed = False
 
     @classmethod
     async def open(
-        cls, path: Path, owner: str | None = None, busy_seconds: float = BUSY_SECONDS
+        cls,
+        path: Path,
+        owner: str | None = None,
+        busy_seconds: float = BUSY_SECONDS,
+        reading: bool = False,
     ) -> SqliteStore:
         """Make or migrate the file, and finish what dead processes left unfinished.
 
@@ -68,11 +72,13 @@ class SqliteStore:
             owner: who opens it, for a person reading the lock file; the store names
                 the process by itself.
             busy_seconds: how long to wait for other processes before StoreBusy.
+            reading: open a file that cannot be written too; writing is refused then.
 
         Raises:
             StoreError: says what is wrong with the file and what to do.
         """
-        return cls(await asyncio.to_thread(join, path, owner, busy_seconds))
+        joining = join_to_read if reading else join
+        return cls(await asyncio.to_thread(joining, path, owner, busy_seconds))
 
     @property
     def journal_mode(self) -> str:

@@ -35,7 +35,11 @@ class WriteTurn:
         self._database = database
         self._busy_seconds = busy_seconds
         self._turn = (folder / "turn").open("a")
-        self._queue = (folder / "queue").open("a")  # shared by all who wait
+        try:
+            self._queue = (folder / "queue").open("a")  # shared by all who wait
+        except BaseException:
+            self._turn.close()
+            raise
         self._had_it = False
 
     @asynccontextmanager
