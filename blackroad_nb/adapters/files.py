@@ -182,6 +182,11 @@ def _check_unchanged(folder: int, path: Path, expected: str | None) -> None:
         return
     try:
         current = _content(folder, path.name)
+    except PermissionError:
+        raise FileChanged(
+            f"{str(path)!r} may not be read any more, so nobody can tell whether it changed; it"
+            " was left as it is."
+        ) from None
     except OSError:
         current = None
     if current is None or digest(current) != expected:

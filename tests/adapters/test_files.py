@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from blackroad_nb.errors import (
     PathNotAllowed,
 )
 
+NOBODY = 65534
 DOCUMENT = new_document("python3", "first")
 CONTENT = serialize_document(DOCUMENT)
 
@@ -121,6 +123,27 @@ def test_deleting_a_link_leaves_what_it_names(files, root):
 
 
 # what is no file -------------------------------------------------------------------
+
+
+def test_a_file_that_may_not_be_read_any_more_is_not_called_changed():
+    before = os.geteuid()
+    # Strangers cannot walk down to pytest's folder.
+    with tempfile.TemporaryDirectory(prefix="blackroad-") as folder:
+        os.chmod(folder, 0o777)
+        path = Path(folder).resolve() / "a.ipynb"
+        path.write_bytes(CONTENT)
+        there = DiskNotebookFiles([path.parent])
+        expected = asyncio.run(there.read(path)).digest
+        path.chmod(0)
+        if before == 0:
+            os.seteuid(NOBODY)
+        try:
+            with pytest.raises(FileChanged, match="may not be read any more"):
+                asyncio.run(there.write(path, b"{}", expected))
+        finally:
+            os.seteuid(before)
+        path.chmod(0o600)
+        assert path.read_bytes() == CONTENT
 
 
 def test_what_is_no_file_is_told_and_never_waited_for(files, root):

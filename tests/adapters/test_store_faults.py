@@ -15,7 +15,7 @@ import pytest
 from store_rows import mounted, problems, python, remount, row
 
 from blackroad_nb.adapters.sqlite import connection as connection_module
-from blackroad_nb.adapters.sqlite import opening
+from blackroad_nb.adapters.sqlite import glance, opening
 from blackroad_nb.adapters.sqlite.opening import on_network
 from blackroad_nb.adapters.sqlite.reader import SqliteReader
 from blackroad_nb.adapters.sqlite.store import SqliteStore
@@ -171,6 +171,17 @@ def test_a_repaired_file_is_used_without_a_restart(tmp_path):
 @EITHER
 def test_a_folder_is_no_database(tmp_path, open_):
     assert "is a folder" in refused(tmp_path, StoreError, open_)
+
+
+@EITHER
+@pytest.mark.parametrize("make", ["null", "pipe"])
+def test_a_device_or_a_pipe_is_no_database(tmp_path, open_, make):
+    path = Path("/dev/null")
+    if make == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    assert "is a device or a pipe" in refused(path, StoreError, open_)
+    assert glance.notebook_records(str(path), None) is None
 
 
 def test_missing_folders_are_made_for_their_owner_alone(tmp_path):

@@ -34,6 +34,11 @@ def connect(
         raise StoreError(
             f"SQLite {sqlite3.sqlite_version} is too old; install Python with {needed} or later."
         )
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # SQLite would wait at a pipe for ever, and take /dev/null for a busy file.
+        raise StoreError(
+            f"{str(path)!r} is a device or a pipe, which holds no database; choose another file."
+        )
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}",
         uri=True,

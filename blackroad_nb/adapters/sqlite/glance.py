@@ -25,7 +25,7 @@ ORDER BY updated_at DESC, id
 
 def notebook_records(path: str, limit: int | None) -> list[str] | None:
     """Return the records of the statement `list`, each as JSON; None is no plain case."""
-    if not os.access(path, os.W_OK):
+    if not (os.path.isfile(path) and os.access(path, os.W_OK)):
         return None
     try:
         connection = sqlite3.connect(
