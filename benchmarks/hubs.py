@@ -132,7 +132,7 @@ class Hub:
 def hub(
     folder: Path, own: str, more: str = "", users: Sequence[str] = (), **values: Any
 ) -> Iterator[Hub]:
-    """Run a hub in a folder; `own` and `more` are parts of its configuration."""
+    """Run a hub in a folder; `own` (with `values` filled in) and `more` configure it."""
     folder.mkdir(parents=True)
     ports = {name: free_port() for name in ("port", "hub_port", "api_port")}
     values = {"address": "127.0.0.1", "folder": str(folder), **values}
@@ -146,7 +146,7 @@ def hub(
             token=TOKEN,
             own=own.format(**values),
             scopes=list(_SCOPES),
-            more=more.format(**values),
+            more=more,
         )
     )
     running = Hub(
