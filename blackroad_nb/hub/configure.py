@@ -55,7 +55,7 @@ def configure(
         network: the Docker network that sessions are on.
 
     Raises:
-        SystemExit: `FEATURE_NOTEBOOK_LAUNCHER`, the file of profiles or the folder cannot
+        SystemExit: a variable of the environment, the file of profiles or the folder cannot
             be used; the sentence on it ends the hub instead of a traceback.
     """
     folder = Path(state).absolute()
@@ -63,13 +63,13 @@ def configure(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         enabled = launcher_switch(os.environ.get(SWITCH, ""))
         _check_profiles(profiles)
+        sessions = service(folder, hub_id=hub_id or "default", sweep=docker)
     except InvalidInput as error:
         raise SystemExit(f"jupyterhub: {error.message}") from None
     except OSError as error:
         raise SystemExit(f"jupyterhub: {folder} cannot be used: {error.strerror}.") from None
     _set_hub(c, folder, enabled)
     _set_spawner(c, docker, network)
-    sessions = service(folder, hub_id=hub_id or "default", sweep=docker)
     c.JupyterHub.services = [*_listed(c.JupyterHub, "services"), sessions]
     mixin = c.PolicyMixin
     mixin.state_folder = str(folder)

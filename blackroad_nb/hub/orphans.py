@@ -10,14 +10,13 @@ from blackroad_nb.adapters.docker_engine import DockerEngine
 from blackroad_nb.core.container import Container
 from blackroad_nb.core.orphans import orphans
 
-GRACE_SECONDS = 120.0  # longer than a start may take, so that a young container is let be
-
 
 async def sweep(
     hub_id: str,
     active_ids: Callable[[], Awaitable[Collection[str]]],
     engine: DockerEngine | None = None,
-    grace_seconds: float = GRACE_SECONDS,
+    *,
+    grace_seconds: float,
 ) -> tuple[tuple[Container, str], ...]:
     """Remove this hub's containers that belong to no session; return each with the reason.
 

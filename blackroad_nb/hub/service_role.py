@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from blackroad_nb.errors import InvalidInput
 from blackroad_nb.hub.scopes import LAUNCH, MANAGE
 
 NAME = "blackroad"
@@ -31,6 +32,9 @@ OAUTH_SCOPES = (
 OWN_SCOPES = ("list:users", "read:servers")
 
 _ENGINE = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+SWEEP_SECONDS = "BLACKROAD_SWEEP_SECONDS"
+SWEEP_GRACE_SECONDS = "BLACKROAD_SWEEP_GRACE_SECONDS"
+_PASSED_ON = (*_ENGINE, SWEEP_SECONDS, SWEEP_GRACE_SECONDS)
 
 
 def service(
@@ -48,19 +52,26 @@ def service(
         hub_id: whose containers it looks after.
         sweep: sessions are containers, so remove those that nobody owns.
         port: on loopback; None takes one that is free now.
-        environment: what reaches the Docker engine is passed on from it.
+        environment: what reaches the Docker engine is passed on from it, and how often to
+            look for containers that nobody owns, and how old these must be.
+
+    Raises:
+        InvalidInput: one of these two is not a number of seconds.
     """
+    for name in (SWEEP_SECONDS, SWEEP_GRACE_SECONDS):
+        seconds(environment, name, default=1.0)
     own = {
         "BLACKROAD_STATE": str(Path(state).absolute()),
         "BLACKROAD_HUB_ID": hub_id,
         "BLACKROAD_SWEEP": "1" if sweep else "0",
         "BLACKROAD_HUB_PID": str(os.getpid()),  # configurations are read by the hub itself
     }
+    passed_on = {name: environment[name] for name in _PASSED_ON if name in environment}
     return {
         "name": NAME,
         "url": f"http://127.0.0.1:{port or _free_port()}",
         "command": [sys.executable, "-m", "blackroad_nb.hub.service"],
-        "environment": own | {name: environment[name] for name in _ENGINE if name in environment},
+        "environment": own | passed_on,
         "oauth_no_confirm": True,  # it is a part of the hub; nobody is asked about that
         "oauth_client_allowed_scopes": list(OAUTH_SCOPES),
         "display": False,  # it has a link of its own in the bar
@@ -77,6 +88,22 @@ def roles() -> list[dict[str, Any]]:
             "services": [NAME],
         }
     ]
+
+
+def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    """Read a number of seconds; unset or empty is the default.
+
+    Raises:
+        InvalidInput: it is no positive number.
+    """
+    said = environment.get(name, "").strip()
+    try:
+        value = float(said or default)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise InvalidInput(f"{name} is {said[:40]!r}; set it to a number of seconds above 0.")
+    return value
 
 
 def _free_port() -> int:

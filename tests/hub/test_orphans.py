@@ -67,7 +67,7 @@ def test_a_young_container_is_let_be(
     engine: DockerEngine, notebook_image: str, hub_id: str
 ) -> None:
     make(engine, notebook_image, hub_id, "new")
-    assert asyncio.run(sweep(hub_id, active, engine)) == ()
+    assert asyncio.run(sweep(hub_id, active, engine, grace_seconds=120)) == ()
     assert len(engine.list_containers(hub_id)) == 1
 
 

@@ -201,7 +201,7 @@ def test_any_fault_of_a_sweep_leaves_the_service_up():
 
 def test_processes_are_never_swept():
     sweeper = Sweeper(Hub(away=True), MemoryServerLog(), None)  # type: ignore[arg-type]
-    asyncio.run(sweeper.run())  # it returns at once
+    asyncio.run(sweeper.run(60.0))  # it returns at once
     asyncio.run(sweeper.sweep_once())
     assert (sweeper.enabled, sweeper.health.fault) == (False, "")
 
@@ -221,6 +221,21 @@ def test_the_hub_is_told_what_it_needs_and_no_more(tmp_path):
     assert made["url"].startswith("http://127.0.0.1:")
     assert "admin" not in made
     assert service(tmp_path, port=4711)["url"] == "http://127.0.0.1:4711"
+
+
+def test_how_often_and_how_soon_to_sweep_is_the_operators(tmp_path):
+    said = {"BLACKROAD_SWEEP_SECONDS": "1.5", "BLACKROAD_SWEEP_GRACE_SECONDS": "30"}
+    told = service(tmp_path, sweep=True, environment=said)["environment"]
+    settings = read_settings(ENVIRONMENT | told)
+    assert (settings.sweep_seconds, settings.grace_seconds) == (1.5, 30.0)
+    unsaid = read_settings(ENVIRONMENT)
+    assert (unsaid.sweep_seconds, unsaid.grace_seconds) == (60.0, 120.0)
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
+def test_a_grace_that_is_no_time_is_one_sentence(tmp_path, said):
+    with pytest.raises(InvalidInput, match=r"^BLACKROAD_SWEEP_GRACE_SECONDS is .*above 0\.$"):
+        service(tmp_path, sweep=True, environment={"BLACKROAD_SWEEP_GRACE_SECONDS": said})
 
 
 def test_each_scope_has_its_reason_in_the_guide():

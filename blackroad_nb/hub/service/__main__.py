@@ -40,7 +40,7 @@ async def serve(settings: ServiceSettings) -> None:
     tasks = [
         asyncio.create_task(_listen(server, settings.host, settings.port)),
         asyncio.create_task(_watch_parent(ending)),
-        asyncio.create_task(parts.sweeper.run()),
+        asyncio.create_task(parts.sweeper.run(settings.sweep_seconds)),
     ]
     try:
         await ending.wait()

@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from blackroad_nb.errors import InvalidInput
+from blackroad_nb.hub import service_role
+from blackroad_nb.hub.service_role import seconds
 
 _NEEDED = (
     "JUPYTERHUB_API_TOKEN",
@@ -20,6 +22,8 @@ _NEEDED = (
     "BLACKROAD_STATE",
 )
 SESSIONS_FILE = "sessions.db"
+SWEEP_SECONDS = 60.0
+GRACE_SECONDS = 120.0  # longer than a start may take, so that a young container is let be
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class ServiceSettings:
         base_url: the path of the whole hub; ends in a slash.
         public_scheme: "https" when browsers come that way for certain, else "".
         cookie_options: the operator's additions to every cookie.
+        sweep_seconds: from one look for containers that nobody owns to the next.
+        grace_seconds: a container younger than this is let be.
     """
 
     api_url: str
@@ -49,6 +55,8 @@ class ServiceSettings:
     state: Path
     hub_id: str
     sweep: bool
+    sweep_seconds: float = SWEEP_SECONDS
+    grace_seconds: float = GRACE_SECONDS
 
     def __repr__(self) -> str:
         return f"ServiceSettings({self.prefix!r})"  # the token stays out of logs
@@ -96,4 +104,6 @@ def read_settings(environment: Mapping[str, str]) -> ServiceSettings:
         state=Path(environment["BLACKROAD_STATE"]),
         hub_id=environment.get("BLACKROAD_HUB_ID", "default"),
         sweep=environment.get("BLACKROAD_SWEEP", "0") == "1",
+        sweep_seconds=seconds(environment, service_role.SWEEP_SECONDS, SWEEP_SECONDS),
+        grace_seconds=seconds(environment, service_role.SWEEP_GRACE_SECONDS, GRACE_SECONDS),
     )

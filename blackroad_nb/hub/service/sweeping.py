@@ -12,7 +12,6 @@ from blackroad_nb.core.sessions import HubServer
 from blackroad_nb.errors import BlackRoadError
 from blackroad_nb.ports import HubClient, ServerLog
 
-SWEEP_SECONDS = 60.0
 _MOST = 100_000  # more sessions than any one hub holds
 
 # Removes containers that belong to none of the ids it gets on asking; returns how many.
@@ -37,7 +36,7 @@ class SweepHealth:
 
 
 class Sweeper:
-    """Removes containers without a session, as often as `SWEEP_SECONDS` says.
+    """Removes containers without a session, as often as it is told.
 
     Args:
         hub: acts with the service's own token.
@@ -54,7 +53,7 @@ class Sweeper:
     def enabled(self) -> bool:
         return self._sweep is not None
 
-    async def run(self, every_seconds: float = SWEEP_SECONDS) -> None:
+    async def run(self, every_seconds: float) -> None:
         """Sweep for ever. What goes wrong is said once, and tried again."""
         while self.enabled:
             await asyncio.sleep(every_seconds)

@@ -46,16 +46,17 @@ def parts_for(settings: ServiceSettings) -> Parts:
         logins=Logins(settings, client),
         log=log,
         client=client,
-        sweeper=Sweeper(own, log, _engine_sweep(settings.hub_id) if settings.sweep else None),
+        sweeper=Sweeper(own, log, _engine_sweep(settings) if settings.sweep else None),
     )
 
 
-def _engine_sweep(hub_id: str) -> Sweep:
+def _engine_sweep(settings: ServiceSettings) -> Sweep:
     """Return what removes containers; Docker's library is loaded with the first sweep."""
 
     async def sweep(active_ids: Callable[[], Awaitable[Collection[str]]]) -> int:
         from blackroad_nb.hub.orphans import sweep as sweep_engine
 
-        return len(await sweep_engine(hub_id, active_ids))
+        grace = settings.grace_seconds
+        return len(await sweep_engine(settings.hub_id, active_ids, grace_seconds=grace))
 
     return sweep
