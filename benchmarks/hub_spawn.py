@@ -82,7 +82,7 @@ def sides(folder: Path, engine: DockerEngine, bare: bool) -> Iterator[dict[str, 
         for each in (network, plain):
             for container in engine.client.containers(all=True, filters={"network": each}):
                 engine.remove(container["Id"])
-            engine.remove_network(each)
+            engine.client.remove_network(each)
 
 
 def one(hub: hubs.Hub) -> float:
