@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blackroad_nb.errors import InvalidInput
+from blackroad_nb.hub.hub_identity import hub_id_of
 from blackroad_nb.hub.scopes import ADMINS, LAUNCH, RESEARCHERS, SCOPES, roles
 from blackroad_nb.hub.service_role import roles as service_roles
 from blackroad_nb.hub.service_role import service
@@ -49,7 +50,8 @@ def configure(
         docker: sessions are containers; False makes them processes, which isolates nothing.
         templates: folders with notebook templates; none takes those that came along.
         workspaces: folder with one folder for each user's work; None puts it in `state`.
-        hub_id: tells this hub's containers from those of another on the same engine.
+        hub_id: tells this hub's containers from those of another on the same engine; None
+            takes the one in `state`, which is made there once.
         image: of profiles that name none; None takes `NOTEBOOK_IMAGE`, and failing that
             "blackroad-notebook:latest".
         network: the Docker network that sessions are on.
@@ -63,7 +65,8 @@ def configure(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         enabled = launcher_switch(os.environ.get(SWITCH, ""))
         _check_profiles(profiles)
-        sessions = service(folder, hub_id=hub_id or "default", sweep=docker)
+        identity = hub_id or hub_id_of(folder)
+        sessions = service(folder, hub_id=identity, sweep=docker)
     except InvalidInput as error:
         raise SystemExit(f"jupyterhub: {error.message}") from None
     except OSError as error:
@@ -76,7 +79,7 @@ def configure(
     mixin.profiles_file = str(Path(profiles).absolute()) if profiles else ""
     mixin.workspaces = str(Path(workspaces or folder / "workspaces").absolute())
     mixin.templates = [str(Path(each).absolute()) for each in templates or _own_templates()]
-    mixin.hub_id = hub_id or "default"
+    mixin.hub_id = identity
     mixin.default_image = image or os.environ.get("NOTEBOOK_IMAGE") or DEFAULT_IMAGE
     mixin.launcher_enabled = enabled
     _settle_later(folder)

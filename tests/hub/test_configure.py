@@ -59,6 +59,29 @@ def test_what_is_set_and_what_is_left_to_the_operator(
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
 
 
+def test_two_hubs_have_two_ids_and_each_keeps_its_own(tmp_path: Path) -> None:
+    def identity(state: Path) -> str:
+        c = Config()
+        configure(c, state=state)
+        (sessions,) = c.JupyterHub.services
+        assert sessions["environment"]["BLACKROAD_HUB_ID"] == c.PolicyMixin.hub_id
+        return str(c.PolicyMixin.hub_id)
+
+    one, other = identity(tmp_path / "one"), identity(tmp_path / "other")
+    assert one != other
+    assert identity(tmp_path / "one") == one
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert identity(tmp_path / "moved") == one
+    assert (tmp_path / "moved" / "hub_id").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kept", ["", "Two words", "../x", "x" * 41, "a\nb"])
+def test_an_id_that_is_none_ends_the_hub(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "hub_id").write_text(kept)
+    with pytest.raises(SystemExit, match=r"hub_id holds .*, which is no id of a hub; write"):
+        configure(Config(), state=tmp_path)
+
+
 def test_groups_of_an_authenticator_are_left_to_it(tmp_path: Path) -> None:
     before = "c.Authenticator.manage_groups = True\nc.JupyterHub.load_groups = {}\n"
     with start_hub(
