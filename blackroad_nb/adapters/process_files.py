@@ -22,6 +22,7 @@ from pathlib import Path
 _PRIVATE = 0o600
 _TICK_SECONDS = 0.02
 _PROBE_SECONDS = 0.2
+_PROBE_TICK_SECONDS = 0.002  # often, for whoever looks holds the lock for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def claim(path: Path) -> Claim | None:
         os.close(descriptor)
         if time.monotonic() > deadline:
             return None
-        time.sleep(_TICK_SECONDS)
+        time.sleep(_PROBE_TICK_SECONDS)
 
 
 def holder(path: Path, *, tidy: bool = False) -> int | None:
