@@ -18,6 +18,7 @@ from blackroad_nb.core.template import Template, template_of
 from blackroad_nb.errors import BlackRoadError, InvalidInput
 
 KNOWN = 1000  # templates whose title and description are kept in memory
+SHOWN = 20  # names in a refusal; a longer sentence is not read
 LONGEST_FILE = 64 * 1024**2  # bytes; whatever is larger is no notebook to start from
 
 
@@ -32,8 +33,16 @@ def check_template(folders: Sequence[str], name: str | None) -> None:
     Raises:
         InvalidInput: it is not. A name is looked up, so it leads nowhere else.
     """
-    if name is not None and name not in _source(folders).files():
-        raise InvalidInput(f"There is no template {name[:40]!r} on this hub.")
+    if name is None:
+        return
+    known = _source(folders).files()
+    if name not in known:
+        names = [each for each in sorted(known) if each.isprintable()]
+        shown = ", ".join(names[:SHOWN]) or "none"
+        more = ", …" if len(names) > SHOWN else ""
+        raise InvalidInput(
+            f"There is no template {name[:40]!r} on this hub; there are: {shown}{more}."
+        )
 
 
 def _source(folders: Sequence[str]) -> FolderTemplates:

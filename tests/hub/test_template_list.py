@@ -79,7 +79,7 @@ def test_only_a_template_of_the_operator_can_be_asked_for(tmp_path: Path, name: 
     write(tmp_path, ".hidden")
     check_template([str(tmp_path)], "alpha")
     check_template([str(tmp_path)], None)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"on this hub; there are: alpha\.$"):
         check_template([str(tmp_path)], name)
 
 
