@@ -54,7 +54,8 @@ class Explanation:
 
     def text(self) -> str:
         """Return it as one line for logs, the API and the command line."""
-        return " ".join(part for part in (self.cause or f"{self.title}.", self.remedy) if part)
+        remedy = "" if self.reason in ON_THE_PAGE else self.remedy
+        return " ".join(part for part in (self.cause or f"{self.title}.", remedy) if part)
 
 
 ASK = "Tell an administrator of this hub."
@@ -109,6 +110,11 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "engine_denied": ("Docker refused to start this session", ASK),
     "work_not_yours": ("Your work folder cannot be used", ASK),
     "work_unusable": ("Your work folder cannot be used", ASK),
+    "container_not_found": ("The session's container is gone", "Try again."),
+    "not_started": ("The session's container could not be started", ASK),
+    "exited": ("The session ended while it started", ASK),
+    "killed": ("The session was ended from outside while it started", "Try again."),
+    "removed": ("The session was removed from outside while it started", "Try again."),
     "too_slow": (
         "The session took too long to start",
         "Try again. If it happens twice, an administrator should look into the hub's log.",
@@ -118,9 +124,17 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Files you had saved are still there. Choose a profile with more memory, "
         "or load less data at once.",
     ),
+    "failed": (
+        "The session could not be started",
+        "Try again; if it stays so, ask an administrator.",
+    ),
+    "cancelled": ("The start was called off", ""),
     "throttled": ("Many sessions are starting", "Try again in a minute."),
 }
-DEFAULT = ("The session could not be started", "Try again; if it stays so, ask an administrator.")
+# Their way out is a sentence for the page: it stands above the form. A program has the
+# cause, which names what there is.
+ON_THE_PAGE = frozenset({"cross_site", "invalid_input", "template_not_found"})
+DEFAULT = REASONS["failed"]
 
 # How a session that had been running ended; reason -> heading and advice.
 ENDINGS: Mapping[str, tuple[str, str]] = {

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import format_exception
 from tornado import web
 
+import blackroad_nb
+from blackroad_nb.adapters.docker_engine import failures as engine_failures
 from blackroad_nb.errors import (
     BlackRoadError,
     EngineUnavailable,
@@ -18,6 +23,7 @@ from blackroad_nb.errors import (
 )
 from blackroad_nb.hub.failures import DEFAULT, REASONS, ending, explain, spawn_exception
 
+PACKAGE = Path(blackroad_nb.__file__).parent
 HOSTILE = "<script>alert(1)</script>&\"'"
 
 
@@ -66,6 +72,57 @@ def test_an_unknown_reason_keeps_its_cause() -> None:
     said = explain(SessionFailed("The disc fell out.", "disc_fell_out"))
     assert (said.title, said.remedy) == DEFAULT
     assert said.cause == "The disc fell out."
+
+
+RAISED_IN = (
+    "adapters/docker_engine/failures.py",
+    "core/ending.py",
+    "core/policy.py",
+    "hub/cross_site.py",
+    "hub/docker_spawner.py",
+    "hub/launch_options.py",
+    "hub/local_spawner.py",
+    "hub/policy_mixin.py",
+    "hub/profiles.py",
+    "hub/work_folder.py",
+)
+PLACE = {"SessionFailed": 1, "LaunchRefused": 1, "LastWords": 1, "Refusal": 0}
+
+
+def raised() -> set[str]:
+    """Return each reason that the code of a launch gives, read in the code itself."""
+    found = {reason for _, reason in engine_failures._REASONS}
+    for name in RAISED_IN:
+        for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            place = PLACE.get(node.func.id)
+            if place is not None and len(node.args) > place:
+                reason = node.args[place]
+                if isinstance(reason, ast.Constant):
+                    found.add(str(reason.value))
+    return found
+
+
+def test_each_reason_there_is_has_its_heading_and_way_out() -> None:
+    reasons = raised()
+    assert {"disk_full", "name_taken", "work_not_yours", "not_started", "too_slow"} <= reasons
+    assert {"not_permitted", "policy_unreadable", "cross_site", "removed"} <= reasons
+    assert reasons - set(REASONS) == set()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidInput("There is no profile 'x'; choose one of: small."),
+        TemplateNotFound("There is no template 'x'; there are: welcome."),
+        LaunchRefused("Another page asked for this session.", "cross_site"),
+    ],
+)
+def test_a_program_is_not_told_to_look_at_a_form(error: BlackRoadError) -> None:
+    refused = spawn_exception(error)
+    assert refused.get_message() == refused.jupyterhub_message == error.message
+    assert explain(error).remedy in refused.jupyterhub_html_message
 
 
 def test_nothing_of_an_error_becomes_markup() -> None:
