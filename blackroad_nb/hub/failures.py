@@ -59,6 +59,7 @@ class Explanation:
 
 
 ASK = "Tell an administrator of this hub."
+DEFAULT = ("The session could not be started", "Try again; if it stays so, ask an administrator.")
 KEPT = "Files you had saved are still there."
 
 # reason -> heading, way out. A reason that is not here gets DEFAULT.
@@ -112,7 +113,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "work_unusable": ("Your work folder cannot be used", ASK),
     "container_not_found": ("The session's container is gone", "Try again."),
     "not_started": ("The session's container could not be started", ASK),
-    "exited": ("The session ended while it started", ASK),
+    "exited": DEFAULT,
     "killed": ("The session was ended from outside while it started", "Try again."),
     "removed": ("The session was removed from outside while it started", "Try again."),
     "too_slow": (
@@ -124,17 +125,13 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Files you had saved are still there. Choose a profile with more memory, "
         "or load less data at once.",
     ),
-    "failed": (
-        "The session could not be started",
-        "Try again; if it stays so, ask an administrator.",
-    ),
+    "failed": DEFAULT,
     "cancelled": ("The start was called off", ""),
     "throttled": ("Many sessions are starting", "Try again in a minute."),
 }
 # Their way out is a sentence for the page: it stands above the form. A program has the
 # cause, which names what there is.
 ON_THE_PAGE = frozenset({"cross_site", "invalid_input", "template_not_found"})
-DEFAULT = REASONS["failed"]
 
 # How a session that had been running ended; reason -> heading and advice.
 ENDINGS: Mapping[str, tuple[str, str]] = {

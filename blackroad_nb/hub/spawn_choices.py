@@ -29,6 +29,7 @@ async def spawn_page(spawner: Any) -> SpawnPage:
     launcher = launcher_of(spawner)
     cards = [ProfileCard(profile, why_not(launcher, profile)) for profile in policy.profiles]
     templates, unread = await list_templates(spawner.templates)
+    known = spawner.user.orm_user.orm_spawners  # under every name she ever started
     return SpawnPage(
         cards=cards,
         templates=templates,
@@ -37,6 +38,7 @@ async def spawn_page(spawner: Any) -> SpawnPage:
         isolates=spawner.isolates,
         enabled=policy.enabled,
         notice=notice or unread,
+        first_visit=not any(each.user_options for each in known.values()),
     )
 
 

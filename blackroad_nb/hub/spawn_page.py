@@ -39,6 +39,8 @@ class SpawnPage:
     """Everything the page shows.
 
     Attributes:
+        first_visit: this user has never chosen anything; the first template is marked, so
+            that Start alone leads into a notebook.
         last: what was chosen last time; its template is marked again, its wish for an
             original is not, since that would add a file at every start.
         ended: the last session of this name, if there was one.
@@ -55,6 +57,7 @@ class SpawnPage:
     isolates: bool = True
     enabled: bool = True
     notice: str = ""
+    first_visit: bool = False
 
 
 def render_form(page: SpawnPage) -> str:
@@ -98,6 +101,8 @@ def checked_profile(page: SpawnPage) -> str | None:
 def checked_template(page: SpawnPage) -> str:
     """Return which template is marked; "" is none."""
     names = [template.name for template in page.templates]
+    if page.first_visit and names:
+        return names[0]
     last = page.last.template if page.last is not None else None
     return last if last is not None and last in names else ""
 

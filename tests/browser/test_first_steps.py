@@ -54,8 +54,8 @@ def page(chromium: Browser) -> Iterator[Page]:
 def test_from_the_link_to_recorded_cells_and_back_to_the_work(hub: Up, page: Page) -> None:
     page.goto(hub.link)
     expect(page.get_by_text("not isolated")).to_be_visible()
-    page.get_by_text("Welcome", exact=True).click()
-    page.get_by_role("button", name="Start session").click()
+    page.get_by_role("button", name="Start session").click()  # the first template is marked
+    page.wait_for_url("**/lab/tree/work/welcome.ipynb", timeout=60_000)
     expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=60_000)
     expect(page.locator(".jp-Dialog, .jp-toast-button")).to_have_count(0)
     page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -180,6 +180,8 @@ def test_everything_can_be_done_from_the_keyboard(chromium: Browser, hub: HubPro
         assert page.evaluate(outline) == "solid"
         page.keyboard.press("ArrowDown")  # over the one that is not for ada
         tab_to("template")
+        page.keyboard.press("ArrowUp")
+        expect(page.get_by_label("My work folder")).to_be_checked()
         page.keyboard.press("ArrowDown")
         tab_to("original")
         page.keyboard.press("Space")

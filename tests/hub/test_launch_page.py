@@ -87,6 +87,19 @@ def test_what_was_chosen_is_marked_the_next_time(hub: HubProcess, ada: Visitor) 
     assert checked(ada.get("hub/spawn").html) == ["small", "t3"]
 
 
+def test_only_a_first_visit_finds_the_first_template_marked(hub: HubProcess) -> None:
+    hub.add_users("eve", groups=["researchers"])
+    eve = Visitor(hub, "eve")
+    for _ in range(2):  # looking is no choice
+        assert checked(eve.get("hub/spawn").html) == ["standard", "t0"]
+    assert eve.post("hub/spawn", {"profile": "small", "template": ""}).status == 302
+    hub.wait_ready("eve")
+    hub.stop_session("eve")
+    hub.wait_gone("eve")
+    assert checked(eve.get("hub/spawn").html) == ["small", ""]
+    assert checked(eve.get("hub/spawn/eve/other").html) == ["standard", ""]
+
+
 def test_a_link_starts_at_once_and_does_not_only_fill_the_form(
     hub: HubProcess, ada: Visitor
 ) -> None:

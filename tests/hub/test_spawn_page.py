@@ -137,6 +137,15 @@ def test_without_profiles_only_the_reason_stands_there() -> None:
     assert not form.inputs
 
 
+def test_on_a_first_visit_the_first_template_is_marked() -> None:
+    other = Template("beta", "Beta", "")
+    form = Inputs(render_form(a_page(templates=(ALPHA, other), first_visit=True)))
+    assert form.checked("template") == ["alpha-research"]
+    assert form.checked("original") == []
+    none = Inputs(render_form(a_page(templates=(), first_visit=True)))
+    assert none.checked("template") == [""]
+
+
 @pytest.mark.parametrize(
     ("last", "profile", "template"),
     [
