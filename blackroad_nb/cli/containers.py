@@ -30,7 +30,7 @@ def prepare(arguments: argparse.Namespace, say: Callable[[str], None]) -> Ground
     engine = DockerEngine()
     say(f"Docker {engine.check()} answers at {engine.address}.")
     gateway = engine.ensure_network(NETWORK)
-    say(f"The network {NETWORK!r} is set up: it leads to the hub at {gateway} and nowhere else.")
+    say(f"The network {NETWORK!r} is set up; sessions reach the hub at {gateway}.")
     image = arguments.image or os.environ.get("NOTEBOOK_IMAGE") or DEFAULT_IMAGE
     own = image == DEFAULT_IMAGE
     if arguments.build or (own and not engine.has_image(image)):
