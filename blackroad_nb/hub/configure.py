@@ -66,7 +66,7 @@ def configure(
         enabled = launcher_switch(os.environ.get(SWITCH, ""))
         _check_profiles(profiles)
         identity = hub_id or hub_id_of(folder)
-        sessions = service(folder, hub_id=identity, sweep=docker)
+        sessions = service(folder, profiles=profiles, hub_id=identity, sweep=docker)
     except InvalidInput as error:
         raise SystemExit(f"jupyterhub: {error.message}") from None
     except OSError as error:

@@ -40,6 +40,7 @@ _PASSED_ON = (*_ENGINE, SWEEP_SECONDS, SWEEP_GRACE_SECONDS)
 def service(
     state: str | Path,
     *,
+    profiles: str | Path | None = None,
     hub_id: str = "default",
     sweep: bool = False,
     port: int | None = None,
@@ -49,6 +50,7 @@ def service(
 
     Args:
         state: the folder with the log of sessions.
+        profiles: the YAML file of profiles, for their titles; None takes the defaults.
         hub_id: whose containers it looks after.
         sweep: sessions are containers, so remove those that nobody owns.
         port: on loopback; None takes one that is free now.
@@ -62,6 +64,7 @@ def service(
         seconds(environment, name, default=1.0)
     own = {
         "BLACKROAD_STATE": str(Path(state).absolute()),
+        "BLACKROAD_PROFILES": str(Path(profiles).absolute()) if profiles else "",
         "BLACKROAD_HUB_ID": hub_id,
         "BLACKROAD_SWEEP": "1" if sweep else "0",
         "BLACKROAD_HUB_PID": str(os.getpid()),  # configurations are read by the hub itself

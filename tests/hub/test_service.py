@@ -24,6 +24,7 @@ PROFILES = """\
 max_sessions: 20
 profiles:
   - name: small
+    title: Small & quick
   - name: broken
     environment: {TINY_EXIT: "7"}
   - name: slow
@@ -138,6 +139,8 @@ def test_my_session_from_start_to_stop(hub):
     ada = ServiceVisitor(hub, "ada")
     shown = ada.page()
     assert "Running" in shown.text
+    assert "Small & quick" in shown.text  # what the card said on the page that started it
+    assert "Small & quick" in ServiceVisitor(hub, "mia").page("all").text
     assert 'href="/user/ada/"' in shown.html
     stopped = ada.stop("ada")
     assert (stopped.status, stopped.path) == (200, PREFIX)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from blackroad_nb.hub.service.handler import is_cross_site
 from blackroad_nb.hub.service.login import Caller, _caller
 from blackroad_nb.hub.service.settings import read_settings
 from blackroad_nb.hub.service.sweeping import NotCertain, Sweeper, owners
+from blackroad_nb.hub.service.titles import profile_titles
 from blackroad_nb.hub.service.wording import Words, current_and_earlier, heading, lasted
 from blackroad_nb.hub.service_role import ACCESS, OAUTH_SCOPES, OWN_SCOPES, roles, service
 
@@ -206,6 +208,24 @@ def test_processes_are_never_swept():
     assert (sweeper.enabled, sweeper.health.fault) == (False, "")
 
 
+def test_titles_follow_the_file_and_names_stand_in(tmp_path):
+    file = tmp_path / "profiles.yaml"
+    file.write_text("profiles:\n  - name: small\n    title: Small one\n")
+    one = replace(session("running"), profile="small")
+    told = service(tmp_path, profiles=file)["environment"]
+    settings = read_settings(ENVIRONMENT | told)
+
+    def name() -> str:
+        return Words(NOON, profile_titles(settings.profiles)).name(one)
+
+    assert name() == "Small one"
+    file.write_text("profiles:\n  - name: small\n    title: The small one\n")
+    assert name() == "The small one"
+    file.write_text("profiles: 7\n")
+    assert name() == "small"
+    assert "standard" in profile_titles("")
+
+
 # how the hub starts it -----------------------------------------------------------
 
 
@@ -214,6 +234,7 @@ def test_the_hub_is_told_what_it_needs_and_no_more(tmp_path):
     assert made["environment"] == {
         "BLACKROAD_STATE": str(tmp_path),
         "BLACKROAD_HUB_ID": "h",
+        "BLACKROAD_PROFILES": "",
         "BLACKROAD_SWEEP": "1",
         "BLACKROAD_HUB_PID": str(os.getpid()),
         "DOCKER_HOST": "d",

@@ -13,6 +13,7 @@ from blackroad_nb.core.sessions import Session
 from blackroad_nb.errors import BlackRoadError, HubUnreachable, InvalidInput, LaunchRefused
 from blackroad_nb.hub.service.handler import LARGEST_BODY, ServiceHandler, is_cross_site
 from blackroad_nb.hub.service.login import Caller, LoginState
+from blackroad_nb.hub.service.titles import profile_titles
 from blackroad_nb.hub.service.wording import Words, current_and_earlier, heading
 
 _EARLIER = 10  # ended sessions on a page; the command line shows more
@@ -88,7 +89,7 @@ class PageHandler(ServiceHandler):
         caller = getattr(self, "caller", None)
         self.render(
             template,
-            words=Words(datetime.now(UTC)),
+            words=Words(datetime.now(UTC), profile_titles(self.parts.settings.profiles)),
             settings=self.parts.settings,
             caller=caller,
             hub_page=self.hub_page,

@@ -38,6 +38,7 @@ class ServiceSettings:
         cookie_options: the operator's additions to every cookie.
         sweep_seconds: from one look for containers that nobody owns to the next.
         grace_seconds: a container younger than this is let be.
+        profiles: the YAML file of profiles; "" stands for the defaults.
     """
 
     api_url: str
@@ -57,6 +58,7 @@ class ServiceSettings:
     sweep: bool
     sweep_seconds: float = SWEEP_SECONDS
     grace_seconds: float = GRACE_SECONDS
+    profiles: str = ""
 
     def __repr__(self) -> str:
         return f"ServiceSettings({self.prefix!r})"  # the token stays out of logs
@@ -104,6 +106,7 @@ def read_settings(environment: Mapping[str, str]) -> ServiceSettings:
         state=Path(environment["BLACKROAD_STATE"]),
         hub_id=environment.get("BLACKROAD_HUB_ID", "default"),
         sweep=environment.get("BLACKROAD_SWEEP", "0") == "1",
+        profiles=environment.get("BLACKROAD_PROFILES", ""),
         sweep_seconds=seconds(environment, service_role.SWEEP_SECONDS, SWEEP_SECONDS),
         grace_seconds=seconds(environment, service_role.SWEEP_GRACE_SECONDS, GRACE_SECONDS),
     )

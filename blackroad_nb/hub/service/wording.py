@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from blackroad_nb.core.server import ServerState
@@ -34,17 +34,27 @@ _LOGIN_REASONS = ("login", "logged_out", "cross_site")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said at one moment."""
+    """What is said at one moment.
+
+    Attributes:
+        titles: what each profile is called, by its name.
+    """
 
     now: datetime
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     def state(self, session: Session) -> str:
         return _STATES[session.state]
 
     def name(self, session: Session) -> str:
         """Return what a card is called: its profile, which is what was chosen."""
-        named = (session.server_name, session.profile or "Session")
+        named = (session.server_name, self.profile(session) or "Session")
         return " · ".join(word for word in named if word)
+
+    def profile(self, session: Session) -> str:
+        """Return the title of its profile; the name of one that is not there any more."""
+        name = session.profile or ""
+        return self.titles.get(name, name)
 
     def moment(self, moment: datetime) -> str:
         """Say a time in UTC; the year only when it is another one."""
