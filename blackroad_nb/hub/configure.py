@@ -22,7 +22,13 @@ POLL_SECONDS = 30
 _KNOWN_SECONDS = 0.1
 
 # A user with several sessions needs names for them; stopped ones count for JupyterHub.
-_WHEN_UNSET = {"allow_named_servers": True, "named_server_limit_per_user": 20}
+# A hub that comes back looks into its sessions, but does not wait for those that start:
+# they wait for the hub before they answer.
+_WHEN_UNSET = {
+    "allow_named_servers": True,
+    "named_server_limit_per_user": 20,
+    "init_spawners_timeout": 1,
+}
 
 _tasks: set[asyncio.Task[None]] = set()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -23,6 +25,8 @@ profiles:
   - name: small
   - name: slow
     environment: {TINY_DELAY: "3"}
+  - name: slower
+    environment: {TINY_DELAY: "8"}
 """
 
 
@@ -68,6 +72,22 @@ def test_sessions_are_found_again_after_the_hub_was_killed(hub):
     assert after["ready_at"] == before["ready_at"]
     assert not set(old) & set(processes_of(hub, "blackroad_nb.hub.service"))
     assert len(processes_of(hub, "blackroad_nb.hub.service")) == 1
+
+
+def test_a_hub_is_back_before_the_sessions_that_were_starting(hub):
+    # These may wait for the hub before they answer: neither must wait for the other.
+    token = hub.token_for("ada")
+    threading.Thread(target=_begin, args=(hub, token), daemon=True).start()
+    until(lambda: processes_of(hub, "tiny_session"))
+    hub.kill()
+    hub.restart()
+    assert not hub.servers("ada")[""]["ready"]
+    hub.wait_ready("ada")
+
+
+def _begin(hub: HubProcess, token: str) -> None:
+    with contextlib.suppress(OSError, HTTPException):  # the hub is killed meanwhile
+        hub.start("ada", token, profile="slower")
 
 
 def _running(hub: HubProcess, token: str) -> dict[str, Any] | None:
