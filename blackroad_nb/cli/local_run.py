@@ -34,7 +34,11 @@ def execute_here(
     keep_log_quiet()
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
-        record, received = asyncio.run(_run(arguments, wanted, report, early))
+        work = _run(arguments, wanted, report, early)
+        try:
+            record, received = asyncio.run(work)
+        finally:
+            work.close()  # a signal may have come before it began
     return tell(record, arguments.json, received, report.code)
 
 

@@ -305,6 +305,8 @@ async def run_in_kernel(channels: str, token: str, code: str) -> str:
                 printed += said["content"]["text"]
             if said["msg_type"] == "execute_reply":
                 socket.close()
+                while await socket.read_message() is not None:
+                    pass  # until the other side has closed it too
                 return printed
 
 

@@ -35,6 +35,11 @@ def until(reached: Callable[[], Any], seconds: float = SECONDS) -> Any:
     return found
 
 
+def _hear_hang_ups() -> None:
+    """Undo `nohup`, under which the tests may run."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @dataclass
 class Up:
     """One state folder, and the `up` of it that was started last."""
@@ -100,6 +105,7 @@ class Up:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_hear_hang_ups,  # noqa: PLW1509 - the tests start no threads
             )
         return self.process
 

@@ -202,8 +202,8 @@ async def test_an_interrupt_and_a_restart(desk: Desk, jp_fetch: Any) -> None:
 
 
 async def test_a_killed_kernel(desk: Desk) -> None:
-    suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    desk.tab.send(suicide)
+    suicide = "import os, signal, time; time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)"
+    await desk.tab.running(desk.tab.send(suicide))  # seen to run: it may die before it says so
     row = await desk.recorded(suicide)
     assert (row["status"], row["error"]) == ("killed", "The kernel died while this cell ran.")
 
