@@ -68,7 +68,7 @@ class CommandLine:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def popen(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        options.setdefault("preexec_fn", _hear_hang_ups)
+        options.setdefault("preexec_fn", _hear_signals)
         return subprocess.Popen(
             [str(SCRIPT), *words],
             cwd=self.folder,
@@ -79,9 +79,10 @@ class CommandLine:
         )
 
 
-def _hear_hang_ups() -> None:
-    """Undo `nohup`, under which the tests may run."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def _hear_signals() -> None:
+    """Undo `nohup` and a shell's `&`, under which the tests may run."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 WriteNotebook = Callable[..., str]

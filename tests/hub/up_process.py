@@ -35,9 +35,10 @@ def until(reached: Callable[[], Any], seconds: float = SECONDS) -> Any:
     return found
 
 
-def _hear_hang_ups() -> None:
-    """Undo `nohup`, under which the tests may run."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def _hear_signals() -> None:
+    """Undo `nohup` and a shell's `&`, under which the tests may run."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Up:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_hear_hang_ups,  # noqa: PLW1509 - the tests start no threads
+                preexec_fn=_hear_signals,  # noqa: PLW1509 - the tests start no threads
             )
         return self.process
 
