@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,25 +20,29 @@ from blackroad_nb.adapters.lean_imports import (
 from blackroad_nb.cli.outcome import tell
 from blackroad_nb.cli.parts import is_path, keep_log_quiet
 from blackroad_nb.cli.progress import ProgressBar, RunReport
-from blackroad_nb.cli.signals import INTERRUPT, endings
+from blackroad_nb.cli.signals import INTERRUPT, Interrupted, endings
 from blackroad_nb.core.run import RunRequest
 from blackroad_nb.local import LocalParts, local_parts, os_user
 
 
 def execute_here(
-    arguments: argparse.Namespace, wanted: Mapping[str, Any], early: EarlyKernel | None = None
+    arguments: argparse.Namespace,
+    wanted: Mapping[str, Any],
+    early: EarlyKernel | None = None,
+    noted: Sequence[int] = (),
 ) -> int:
-    """Run the notebook, showing each cell as it ends; `early` is its kernel, perhaps."""
+    """Run the notebook, showing each cell as it ends.
+
+    Args:
+        early: its kernel, perhaps.
+        noted: signals to end that have come, looked at when the run is about to begin.
+    """
     skip_unused_imports()
     pause_collecting()
     keep_log_quiet()
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
-        work = _run(arguments, wanted, report, early)
-        try:
-            record, received = asyncio.run(work)
-        finally:
-            work.close()  # a signal may have come before it began
+        record, received = asyncio.run(_run(arguments, wanted, report, early, noted))
     return tell(record, arguments.json, received, report.code)
 
 
@@ -47,16 +51,19 @@ async def _run(
     wanted: Mapping[str, Any],
     report: RunReport,
     early: EarlyKernel | None,
+    noted: Sequence[int],
 ) -> tuple[dict[str, Any], int | None]:
     async with local_parts(arguments.db) as parts:
         parts.runner = LocalKernelRunner(early=early)
         named = arguments.notebook
         chosen = (await parts.notebooks.at(named)).id if is_path(named) else named
+        if noted:
+            raise Interrupted(noted[0])
         started = await parts.running.start(
             RunRequest(notebook_id=chosen, user=os_user(), **wanted)
         )
         stop = Stop(parts, started.id)
-        with stop.listening():
+        with stop.listening(noted):
             async for event in parts.running.watch(started.id):
                 if event.kind == "run_started":
                     resume_collecting()
@@ -91,12 +98,14 @@ class Stop:
         self.received: int | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals for the length of a `with`."""
+    def listening(self, noted: Sequence[int]) -> Iterator[None]:
+        """Take the signals for the length of a `with`, and those that came before."""
         loop = asyncio.get_running_loop()
         before = {number: signal.getsignal(number) for number in (INTERRUPT, *endings())}
         for number in before:
             loop.add_signal_handler(number, self._take, number)
+        for number in noted[:1]:
+            self._take(number)
         try:
             yield
         finally:

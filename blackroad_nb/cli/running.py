@@ -106,14 +106,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _execute_here(arguments: argparse.Namespace, wanted: dict[str, Any]) -> int:
     from blackroad_nb.cli.early_kernel import begin
-    from blackroad_nb.cli.signals import endings, raising
+    from blackroad_nb.cli.signals import INTERRUPT, endings, noting
 
-    with raising(endings()):
+    with noting((INTERRUPT, *endings())) as noted:
         early = begin(arguments.notebook)  # it boots while the rest is imported
         try:
             from blackroad_nb.cli.local_run import execute_here
 
-            return execute_here(arguments, wanted, early)
+            return execute_here(arguments, wanted, early, noted)
         finally:
             if early is not None:
                 early.discard()

@@ -38,6 +38,28 @@ def raising(numbers: Iterable[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def noting(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Note signals for the length of a `with`; whoever runs in it looks when it is safe.
+
+    Raised in the middle of an import or of asyncio's own set-up, an exception is lost there,
+    or leaves half of it behind. The second signal is raised all the same.
+    """
+    noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+        if len(noted) > 1:
+            raise Interrupted(number)
+
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def endings() -> tuple[int, ...]:
     """Return what, besides Ctrl-C, is to end a run that this process makes itself.
 
