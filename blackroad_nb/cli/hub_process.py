@@ -78,9 +78,11 @@ class Hub:
 
     @property
     def alive(self) -> bool:
+        if holder(self._state.hub_claim) is not None:
+            return True
         if self._process is not None:
-            self._process.poll()
-        return holder(self._state.hub_claim) is not None
+            self._process.wait()  # a process lets its claim go a moment before it has ended
+        return False
 
     @property
     def was_shut_down(self) -> bool:
