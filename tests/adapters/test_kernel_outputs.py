@@ -123,6 +123,7 @@ def test_outputs_are_those_of_nbclient(name: str, tmp_path: Path) -> None:
     ours, _, widgets = asyncio.run(run_cells(NOTEBOOKS[name], tmp_path))
     for mine, other in zip(ours, theirs["cells"], strict=True):
         assert _comparable(mine) == _comparable(other), mine["source"]
+        assert set(mine["metadata"]["execution"]) == set(other["metadata"]["execution"])
     document = nbformat.from_dict({**notebook([]), "cells": ours})
     nbformat.validate(document)
     if name == "widgets":

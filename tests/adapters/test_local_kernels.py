@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from blackroad_nb.adapters.kernels import LocalKernelRunner
 from blackroad_nb.adapters.kernels.early import start_early
 from blackroad_nb.adapters.kernels.host import OomWatch, exit_reason
+from blackroad_nb.adapters.kernels.session import QUIET_SECONDS
 from blackroad_nb.core.document import code_cell
 from blackroad_nb.core.execution import Status
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
@@ -306,3 +308,48 @@ def test_early_takes_the_environment_of_the_kernelspec(tmp_path: Path, install: 
 def test_a_folder_that_is_gone_is_left_to_the_long_way(tmp_path: Path, runtime: Path) -> None:
     assert start_early("python3", str(tmp_path / "gone"), "t") is None
     assert list(runtime.iterdir()) == []
+
+
+SAYS_LESS = """
+from ipykernel import kernelapp
+from ipykernel.ipkernel import IPythonKernel
+from jupyter_client.session import Session
+info = IPythonKernel.kernel_info.fget
+IPythonKernel.kernel_info = property(lambda self: {{**info(self), "language": "python"}})
+whole = Session.msg_header
+def header(self, kind):
+    said = {{**whole(self, kind), "version": "5.0"}}
+    del said[{missing!r}]
+    return said
+Session.msg_header = header
+kernelapp.launch_new_instance()
+"""
+
+
+@pytest.mark.parametrize("missing", ["date", "version"])
+def test_a_kernel_of_an_older_protocol(install: Any, tmp_path: Path, missing: str) -> None:
+    program = tmp_path / "kernel.py"
+    program.write_text(SAYS_LESS.format(missing=missing))
+    install("older", [sys.executable, os.fspath(program), "-f", "{connection_file}"])
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        kernel = await runner.start("older", tmp_path, str(tmp_path / "a.ipynb"))
+        cell = code_cell("1 + 1", "c")
+        try:
+            done = await kernel.run_cell(cell, 0, CellLimits(), lambda _: None, lambda _: None)
+        finally:
+            await kernel.close()
+        assert done.status is Status.SUCCESS
+        assert done.execution_count == 1
+        assert done.duration_ms < QUIET_SECONDS * 1000  # idle was understood, not waited out
+        times = cell["metadata"]["execution"]
+        assert set(times) == {
+            "iopub.status.busy",
+            "iopub.execute_input",
+            "shell.execute_reply",
+            "iopub.status.idle",
+        }
+        json.dumps(cell)
+        assert all(datetime.fromisoformat(time).tzinfo is not None for time in times.values())
+
+    use(scenario)

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode, ValidationError
 
-from blackroad_nb.adapters.kernels.reading import Message
+from blackroad_nb.adapters.kernels.reading import Message, sent_at
 from blackroad_nb.core.outputs import OUTPUT_OVERHEAD, StreamText, dropped_text, settled
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,10 @@ class CellOutputs:
         self._streams.clear()
         self._note = None
         self.held = self.dropped = 0
+
+    def replied(self, message: Message) -> None:
+        """Keep when the kernel sent its reply, which clients take for the cell's end."""
+        self.node["metadata"]["execution"]["shell.execute_reply"] = sent_at(message)
 
     def finish(self) -> None:
         """Give the cell its final form."""
@@ -228,7 +232,7 @@ def _note_time(message: Message, node: Any) -> None:
         name = "iopub.execute_input"
     else:
         return
-    node["metadata"]["execution"][name] = message["header"]["date"]
+    node["metadata"]["execution"][name] = sent_at(message)
 
 
 def _empty() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from blackroad_nb.core.outputs import stream_beginning
@@ -55,6 +56,18 @@ def told_by(frames: list[Any]) -> tuple[str, str]:
     """Return the type of a message and the id of the request it belongs to, unchecked."""
     parent, header = _read(bytes(frames[2])), _read(bytes(frames[1]))
     return header.get("msg_type", ""), parent.get("msg_id", "")
+
+
+def sent_at(message: Message) -> str:
+    """Return when a message was sent, as text; now, where the kernel does not say it.
+
+    Source: a header's date is mandatory since version 5.1 of the messaging protocol only.
+    """
+    date = message["header"].get("date")
+    if isinstance(date, str):
+        return date
+    moment = date if isinstance(date, datetime) else datetime.now(UTC)
+    return moment.isoformat()
 
 
 def _read(part: bytes) -> Any:

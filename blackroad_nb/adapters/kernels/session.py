@@ -292,6 +292,7 @@ class KernelSession:
         if request is None or message["parent_header"].get("msg_id") != request.msg_id:
             return
         request.reply = message["content"]
+        request.outputs.replied(message)
         if request.idle:
             request.end("done")
         else:
