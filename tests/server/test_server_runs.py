@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from jupyter_server.utils import ensure_async
 
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.kernels import ServerKernelRunner
+from blackroad_nb.adapters.kernels.warm import WarmKernels
 from blackroad_nb.adapters.memory import MemoryStore
 from blackroad_nb.core.document import code_cell, new_document, serialize_document
 from blackroad_nb.core.execution import Status
@@ -161,10 +165,69 @@ def test_shut_down_in_lab(play: Callable[..., None], how: str) -> None:
 def test_a_kernel_that_dies_is_not_started_again(play: Callable[..., None]) -> None:
     async def scenario(bench: Bench) -> None:
         run = await bench.run(await bench.notebook("import os\nos._exit(7)", "1"))
-        assert run.status is RunStatus.KILLED
+        assert run.status is RunStatus.KILLED, (run.message, run.cells)
         assert "exited with code 7" in (run.cells[0].error or "")
         await until(lambda: not bench.ids())
         assert await bench.sessions.list_sessions() == []
+
+    play(scenario)
+
+
+def test_a_death_that_the_restarter_sees_first_is_told_as_it_was(play: Callable[..., None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        started = await bench.running.start(RunRequest(await bench.notebook(WAIT, "1")))
+        session = await bench.until_busy(started.id)
+        manager = bench.kernels.get_kernel(session["kernel"]["id"])
+        process = manager.provisioner.process
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()  # the event loop must not hear of it yet
+        await manager._restarter.poll()
+        run = await bench.running.wait(started.id)
+        assert run.status is RunStatus.KILLED, run.message
+        assert "was killed by signal 9 (SIGKILL)" in (run.cells[0].error or "")
+        await until(lambda: not bench.ids())
+
+    play(scenario)
+
+
+TAKES_A_PORT = """
+import json, pathlib, subprocess, sys
+tries = pathlib.Path({tries!r})
+first = not tries.exists()
+tries.write_text("x" if first else tries.read_text() + "x")
+if first:
+    port = json.load(open(sys.argv[2]))["iopub_port"]
+    code = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+    code += "print('taken', flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code, str(port)]
+    other = subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
+    other.stdout.readline()
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells whose port it is")
+def test_a_kernel_that_hangs_without_its_port_starts_again(
+    play: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, tries = tmp_path / "jupyter" / "kernels" / "unlucky", tmp_path / "tries"
+    folder.mkdir(parents=True)
+    program = tmp_path / "unlucky.py"
+    program.write_text(TAKES_A_PORT.format(tries=str(tries)))
+    argv = [sys.executable, str(program), "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Unlucky", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+
+    async def scenario(bench: Bench) -> None:
+        async with asyncio.timeout(30):  # less than a kernel may take to answer
+            kernel = await bench.runner.start("unlucky", tmp_path, "t")
+        assert tries.read_text() == "xx"
+        assert await kernel.is_alive()
+        await kernel.close()
+        await until(lambda: not bench.ids())
 
     play(scenario)
 
@@ -249,9 +312,31 @@ def test_an_unused_warm_kernel_is_given_up(play: Callable[..., None]) -> None:
     play(scenario, warm_kernels=1, warm_seconds=1.5)
 
 
-def test_signal_handlers_of_the_server_stay(play: Callable[..., None]) -> None:
-    import signal
+def test_the_time_without_use_begins_when_a_kernel_is_ready() -> None:
+    async def scenario() -> None:
+        started = asyncio.Event()
 
+        async def start() -> None:
+            await started.wait()
+
+        given_up = asyncio.Event()
+
+        def later(work: Awaitable[None]) -> None:
+            asyncio.ensure_future(work).add_done_callback(lambda _: given_up.set())
+
+        kernels = WarmKernels(start, 1, 0.05, later)
+        kernels.fill()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(given_up.wait(), 0.5)
+        started.set()
+        await asyncio.wait_for(given_up.wait(), 20)
+        assert kernels.count == 0
+        await kernels.close()
+
+    asyncio.run(scenario())
+
+
+def test_signal_handlers_of_the_server_stay(play: Callable[..., None]) -> None:
     async def scenario(bench: Bench) -> None:
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         await bench.run(await bench.notebook("print(1)"))

@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from tornado.web import HTTPError
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
 from blackroad_nb.adapters.kernels.host import START_TRIES, ExitWatch, OomWatch, exit_reason
+from blackroad_nb.adapters.kernels.lost_ports import lost_ports
 from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels, is_ipython, start_arguments
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
@@ -29,6 +31,7 @@ KILL_SECONDS = 5.0
 TRIES, BETWEEN_SECONDS = 200, 0.05  # to shut a kernel down that is busy with a restart
 WARM_SECONDS = 600.0  # a kernel that nobody used for so long is given up
 WATCHED_TRIES, WATCHED_SECONDS = 100, 0.02
+PORTS_SECONDS = 1.0  # how often a kernel that does not answer is looked after
 SESSION_TYPE = "console"  # what JupyterLab can list and open without taking it for the file
 
 
@@ -122,6 +125,7 @@ class ServerKernelRunner:
             host = ServerHost(self, await self._launch(kernel, cwd, title))
             host.refills = refills
             await host.show(title)
+            minding = asyncio.create_task(host.mind_ports())
             try:
                 session = await self._connect(host)
             except KernelStartFailed as error:
@@ -129,6 +133,8 @@ class ServerKernelRunner:
                     raise
                 log.warning("%s It is started again with other ports.", error.message)
                 continue
+            finally:
+                minding.cancel()
             await host.until_watched(session.greet)
             return session
         raise AssertionError("the last try returns or raises")
@@ -215,6 +221,8 @@ class ServerHost:
         self.session_id: str | None = None
         self.title = ""
         self.refills = False
+        self._robbed = False
+        self._found_dead = False
         self._runner = runner
         self._kernels, self._sessions = runner.managers
         self.manager = self._kernels.get_kernel(kernel_id)
@@ -223,6 +231,8 @@ class ServerHost:
         self._process = self._current_process()
         self._oom = OomWatch()
         self._watch = ExitWatch(getattr(self._process, "pid", None), self.alive)
+        if hasattr(self.manager, "add_restart_callback"):
+            self.manager.add_restart_callback(self._restarter_found_it_dead, "restart")
 
     @property
     def died(self) -> asyncio.Event:
@@ -252,9 +262,29 @@ class ServerHost:
             greet()  # whatever the kernel says will do
             await asyncio.sleep(WATCHED_SECONDS)
 
+    async def mind_ports(self) -> None:
+        """End the kernel once it is seen that somebody else has taken a port of its.
+
+        ipykernel 7 does not always end by itself then: without its port for IOPub it
+        waits for ever, for sockets that it forgot to close.
+        """
+        if not isinstance(self._process, Popen) or self.manager.transport != "tcp":
+            return
+        before: frozenset[int] = frozenset()
+        while True:
+            lost = lost_ports(self._process.pid, self.manager.ip, self.manager.ports)
+            if lost & before:  # at one look somebody may just be serving one after another
+                break
+            before = lost
+            await asyncio.sleep(PORTS_SECONDS)
+        self._robbed = True
+        self._process.kill()
+
     def reason(self) -> str:
+        if self._robbed:
+            return "found one of its ports taken by another program"
         gone = self.kernel_id not in self._kernels or self.manager.shutting_down
-        if gone or self._current_process() is not self._process:
+        if not self._found_dead and (gone or self._current_process() is not self._process):
             return "was shut down or restarted from elsewhere, in JupyterLab for instance"
         return exit_reason(self._process.poll() if self._process else None, self._oom)
 
@@ -264,7 +294,12 @@ class ServerHost:
         What it said of that went to the server's log, where nobody reads it.
         """
         code = self._process.poll() if self._process else None
-        return self.died.is_set() and code == 1 and self.manager.transport == "tcp"
+        ended_so = self.died.is_set() and code == 1 and self.manager.transport == "tcp"
+        return self._robbed or ended_so
+
+    def _restarter_found_it_dead(self) -> None:
+        """The server's own restarter says so before it acts: nobody asked for that."""
+        self._found_dead = True
 
     async def alive(self) -> bool:
         if self._watch_is_over() or self.kernel_id not in self._kernels:

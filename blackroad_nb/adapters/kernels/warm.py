@@ -43,14 +43,12 @@ class WarmKernels:
         return sum(task.done() for task in self._ready)
 
     def fill(self) -> None:
-        """Start what is missing, and count the idle time from now."""
+        """Start what is missing, and count the idle time anew."""
         while len(self._ready) < self.wanted:
-            self._ready.append(asyncio.ensure_future(self._start()))
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._ready:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._seconds, self._give_up)
+            task = asyncio.ensure_future(self._start())
+            task.add_done_callback(self._count_idle_time)
+            self._ready.append(task)
+        self._count_idle_time()
 
     async def take(self, cwd: Path, title: str) -> KernelSession | None:
         """Return a kernel that looks as if it had just been started for this notebook."""
@@ -72,6 +70,15 @@ class WarmKernels:
         ready, self._ready = self._ready, []
         for task in ready:
             await _discard(task)
+
+    def _count_idle_time(self, _: object = None) -> None:
+        """One that is still starting is not idle, however long that takes."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._ready and self.count == len(self._ready):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._seconds, self._give_up)
 
     def _give_up(self) -> None:
         ready, self._ready = self._ready, []

@@ -1,0 +1,61 @@
+"""Whether a kernel that is starting found one of its ports taken; Linux tells, others not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+_LISTENS = "0A"
+_EVERY = "0.0.0.0"  # noqa: S104, who listens there has the port of each address
+
+
+def lost_ports(pid: int, ip: str, ports: Collection[int]) -> frozenset[int]:
+    """Return the ports that somebody else listens at, if those are fewer than half.
+
+    More than that means that others serve the process's ports for it, as they do for one
+    in a container.
+
+    Args:
+        pid: the process; what runs in the same session counts as the same.
+        ip: the address it is to listen at.
+        ports: the ports it is to listen at.
+    """
+    try:
+        places = {_place(address, port): port for address in (ip, _EVERY) for port in ports}
+        listening = list(_listening(pid, places))
+        own = set(_sockets(os.getsid(pid))) if listening else set()
+    except (OSError, ValueError):  # no such files here, an address of another kind, it ended
+        return frozenset()
+    served = {port for port, inode in listening if inode in own}
+    others = frozenset(port for port, _ in listening) - served
+    return others if 2 * len(others) < len(ports) else frozenset()
+
+
+def _place(ip: str, port: int) -> str:
+    """Return an address as the system's table writes it."""
+    return f"{int.from_bytes(socket.inet_aton(ip), sys.byteorder):08X}:{port:04X}"
+
+
+def _listening(pid: int, places: dict[str, int]) -> Iterator[tuple[int, str]]:
+    """Yield port and inode of each socket that listens at one of the places."""
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _LISTENS and fields[1] in places:
+            yield places[fields[1]], fields[9]
+
+
+def _sockets(session: int) -> Iterator[str]:
+    """Yield the inodes of the sockets that a session's processes have."""
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):  # it ended, or belongs to somebody else
+            if not name.isdigit() or os.getsid(int(name)) != session:
+                continue
+            for descriptor in os.scandir(f"/proc/{name}/fd"):
+                with contextlib.suppress(OSError):
+                    kind, _, inode = os.readlink(descriptor.path).partition(":[")
+                    if kind == "socket":
+                        yield inode.rstrip("]")
