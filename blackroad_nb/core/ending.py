@@ -14,6 +14,14 @@ REMOVED = LastWords(
     "The session's container was removed from outside the hub; saved work is kept, so start again.",
 )
 
+# A server that ran ends with code 0 when it was asked to, by whomever.
+SHUT_DOWN = LastWords(
+    0,
+    "shut_down",
+    "The session was shut down, from JupyterLab's File menu or together with Docker or the "
+    "machine; saved work is kept.",
+)
+
 
 def words_of(container: Container, memory_bytes: int | None, printed: str = "") -> LastWords:
     """Return how a container ended: exit code, a reason, and a sentence.

@@ -57,6 +57,7 @@ class ContainerSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner ha
         super().__init__(*args, **kwargs)
         self._away = False
         self._ended: Container | None = None  # as it was when it was first seen not to run
+        self._patience = PATIENCE_SECONDS
 
     @property
     def executor(self) -> ThreadPoolExecutor:
@@ -127,17 +128,22 @@ class ContainerSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner ha
 
     async def stop(self, now: bool = False) -> None:
         """End and remove the container; an engine that is away is waited for."""
-        patience = None if getattr(self, "_seen_alive", True) else PATIENCE_SECONDS
-        async with asyncio.timeout(patience):
-            while True:
-                try:
-                    await self._end(now)
-                except EngineUnavailable as error:
-                    self.log.warning("Not stopping %s yet: %s", self._log_name, error)
-                    await asyncio.sleep(RETRY_SECONDS)
-                else:
-                    break
+        patience = None if getattr(self, "_seen_alive", True) else self._patience
+        try:
+            async with asyncio.timeout(patience):
+                await self._end_surely(now)
+        except TimeoutError:
+            self._patience = RETRY_SECONDS  # the hub tries again; its user has waited enough
+            raise
         self.clear_state()
+
+    async def _end_surely(self, now: bool) -> None:
+        while True:
+            try:
+                return await self._end(now)
+            except EngineUnavailable as error:
+                self.log.warning("Not stopping %s yet: %s", self._log_name, error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _end(self, now: bool) -> None:
         container = self.object_id or self.object_name
@@ -182,6 +188,7 @@ class BlackRoadSpawner(PolicyMixin, ContainerSpawner):
         self.image = self.spec.image
         self.object_name, self.object_id = self.spec.name, ""
         self._ended = None
+        self._patience = PATIENCE_SECONDS
         self.port = PORT
         self.notebook_dir = HOME
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from jupyterhub.spawner import Spawner
 
+from blackroad_nb.core.ending import SHUT_DOWN
 from blackroad_nb.core.launch import LaunchChoice, find_profile, parse_choice
 from blackroad_nb.core.policy import best_first
 from blackroad_nb.core.profile import Profile
@@ -272,6 +273,8 @@ class PolicyMixin(LaunchOptions, Spawner):  # type: ignore[misc]  # jupyterhub h
     async def _gone(self) -> None:
         words = await self.last_words()
         event = ServerEvent.DIED if self._seen_alive else ServerEvent.LOST
+        if words.exit_code == 0:
+            event, words = ServerEvent.ENDED, SHUT_DOWN
         self._note(event, words.reason, words.message, words.exit_code)
         revoke_session_tokens(self)
 

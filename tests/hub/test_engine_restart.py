@@ -31,8 +31,8 @@ def test_a_restart_of_the_engine_is_survived(tmp_path: Path) -> None:
             own.start()
             hub.hub.wait_gone("ada")
             record = hub.last_record("ada")
-            assert (record.id, record.reason) == (session.session, "killed")
-            assert "restart of Docker" in record.message
+            assert (record.id, record.reason) == (session.session, "shut_down")
+            assert "together with Docker" in record.message
             assert hub.launch("ada").id != session.id
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from hub_process import start_hub, until
 
+from blackroad_nb.adapters.sqlite.servers import SqliteServerLog
+from blackroad_nb.core.server import ServerState
+
 
 def test_a_session_is_open_to_its_user_and_to_managers_only(tmp_path: Path) -> None:
     people = {"ada": ("researchers",), "bob": ("researchers",), "nobody": ()}
@@ -30,6 +33,22 @@ def test_a_session_is_open_to_its_user_and_to_managers_only(tmp_path: Path) -> N
         found = until(lambda: _found(hub.call("GET", f"{url}/work/notes.txt", tokens["ada"])))
         assert found["content"] == "kept"
         assert "Traceback" not in hub.log()
+
+
+def test_shutting_down_in_jupyterlab_is_no_failure(tmp_path: Path) -> None:
+    with start_hub(tmp_path, docker=False, extra_config="c.Spawner.poll_interval = 1") as hub:
+        token = hub.token_for("ada")
+        assert hub.start("ada", token)[0] == 201
+        url = f"{hub.url}user/ada/api/shutdown"
+        until(lambda: hub.call("POST", url, token)[0] == 200)
+        hub.wait_gone("ada")
+        log = SqliteServerLog(hub.state / "sessions.db")
+        try:
+            record = until(lambda: (last := log.last("ada", "")) and last.ended and last)
+        finally:
+            log.close()
+        assert (record.state, record.reason) == (ServerState.STOPPED, "shut_down")
+        assert "File menu" in record.message
 
 
 def _listing(answer: tuple[int, object]) -> list[dict[str, str]]:
