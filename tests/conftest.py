@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jupyter_server.serverapp import ServerApp
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
+pytest_plugins = ["pytest_jupyter.jupyter_server", "docker_engine"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker_engine import engine, network, notebook_image
 from docker_hub import DockerHub, docker_hub
 from hub_process import HubProcess, start_hub, until
 from playwright.sync_api import Browser, Page, expect
@@ -15,7 +14,6 @@ from playwright.sync_api import Browser, Page, expect
 from blackroad_nb.adapters.docker_engine import DockerEngine
 from blackroad_nb.adapters.templates import CHECKOUT
 
-__all__ = ["engine", "network", "notebook_image"]
 pytestmark = [pytest.mark.browser]
 
 START_MS = 90_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from blackroad_nb import __version__
 from blackroad_nb.adapters.docker_engine import DockerEngine
 from blackroad_nb.core.container import ContainerSpec
 from blackroad_nb.errors import SessionFailed
-from blackroad_nb.hub.images import HUB, build_image, pip_arguments, write_context
-
-HUB_IMAGE = "blackroad-hub:test"
+from blackroad_nb.hub.images import pip_arguments, write_context
 
 
 def run_in(engine: DockerEngine, image: str, *command: str, user: str = "1000:1000") -> str:
@@ -74,12 +71,6 @@ def test_pip_is_told_what_this_machine_tells_it(tmp_path: Path) -> None:
 
 
 # With one ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def hub_image(engine: DockerEngine) -> Iterator[str]:
-    build_image(engine, HUB_IMAGE, dockerfile=HUB, build_args=base_arguments(engine))
-    return HUB_IMAGE
 
 
 @pytest.mark.docker

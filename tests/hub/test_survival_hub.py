@@ -174,21 +174,20 @@ def test_no_session_is_lost_or_orphaned_and_no_limit_exceeded(up: Up) -> None:
     until(lambda: not up.processes())
 
 
-@pytest.mark.parametrize("victim", ["hub", "proxy", "service", "hub+proxy"])
+@pytest.mark.parametrize("victim", ["hub", "proxy", "hub+proxy"])
 def test_a_running_session_goes_on_whatever_is_killed(up: Up, victim: str) -> None:
     up.start_session("a")
     path = up.wait_session("a")
     (pid,) = up.sessions().values()
     _, kernel = up.call("POST", f"{path}api/kernels", {"name": "python3"})
-    until(lambda: service_pid(up), 20)
-    before = {name: up.claim(name) for name in ("hub", "proxy")} | {"service": service_pid(up)}
+    before = {name: up.claim(name) for name in ("hub", "proxy")}
     for name in victim.split("+"):
         kill(before[name])
     if victim == "hub":
         assert up.asks(f"{path}api/status")[0] == 200  # nobody noticed
 
     def mended() -> bool:
-        now = {name: up.claim(name) for name in ("hub", "proxy")} | {"service": service_pid(up)}
+        now = {name: up.claim(name) for name in ("hub", "proxy")}
         changed = all(now[name] not in (0, before[name]) for name in victim.split("+"))
         return changed and up.asks(f"{path}api/status")[0] == 200
 
