@@ -320,9 +320,11 @@ def test_the_time_without_use_begins_when_a_kernel_is_ready() -> None:
             await started.wait()
 
         given_up = asyncio.Event()
+        ending: list[asyncio.Future[None]] = []
 
         def later(work: Awaitable[None]) -> None:
-            asyncio.ensure_future(work).add_done_callback(lambda _: given_up.set())
+            given_up.set()
+            ending.append(asyncio.ensure_future(work))
 
         kernels = WarmKernels(start, 1, 0.05, later)
         kernels.fill()
@@ -331,6 +333,7 @@ def test_the_time_without_use_begins_when_a_kernel_is_ready() -> None:
         started.set()
         await asyncio.wait_for(given_up.wait(), 20)
         assert kernels.count == 0
+        await asyncio.gather(*ending)
         await kernels.close()
 
     asyncio.run(scenario())
