@@ -191,6 +191,7 @@ async def _settle(folder: Path) -> None:
     from jupyterhub.app import JupyterHub
 
     from blackroad_nb.hub.launches import launches_of
+    from blackroad_nb.hub.unused_settings import unused_settings
 
     hub = JupyterHub.instance()
     # It is set after every running server was looked at, and nothing tells when.
@@ -198,3 +199,5 @@ async def _settle(folder: Path) -> None:
         await asyncio.sleep(_KNOWN_SECONDS)
     for record in launches_of(folder).settle():
         hub.log.warning("The session %s of %r is lost", record.id, record.user)
+    for sentence in unused_settings(hub.config, hub.spawner_class):
+        hub.log.warning("%s", sentence)
