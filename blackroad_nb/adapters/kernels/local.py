@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -75,11 +76,14 @@ class LocalKernelRunner:
         for tries_left in reversed(range(START_TRIES)):
             host = LocalHost(self._manager(kernel), self._keep)
             await host.launch(cwd, environment)
+            minding = asyncio.create_task(host.mind_ports())
             try:
                 return await self._connect(host)
             except KernelStartFailed:
                 if not (tries_left and host.lost_its_ports()):
                     raise
+            finally:
+                minding.cancel()
         raise AssertionError("the last try returns or raises")
 
     async def attach(self, kernel_id: str) -> RunningKernel | None:

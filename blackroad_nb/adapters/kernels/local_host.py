@@ -16,6 +16,7 @@ from jupyter_client.manager import AsyncKernelManager
 from blackroad_nb.adapters.kernels.early import EarlyKernel
 from blackroad_nb.adapters.kernels.host import ExitWatch, OomWatch, exit_reason
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
+from blackroad_nb.adapters.kernels.lost_ports import ended_without_ports
 from blackroad_nb.errors import KernelStartFailed
 
 STOP_SECONDS = 3.0  # what a kernel gets for its exit hooks
@@ -33,6 +34,7 @@ class LocalHost:
         self._watch: ExitWatch | None = None
         self._oom = OomWatch()
         self._stderr = LastWords()
+        self._robbed = False
 
     @property
     def died(self) -> asyncio.Event:
@@ -90,13 +92,21 @@ class LocalHost:
 
     def reason(self) -> str:
         process = getattr(self.manager.provisioner, "process", None)
+        if self._robbed:
+            return "found one of its ports taken by another program"
         reason = exit_reason(process.poll() if process else None, self._oom)
         words = self._stderr.text()
         return f"{reason} ({words})" if words and reason.startswith("exited") else reason
 
     def lost_its_ports(self) -> bool:
         """Tell whether it ended because somebody else had taken one of its ports."""
-        return self.died.is_set() and os.strerror(errno.EADDRINUSE) in self._stderr.text()
+        told = self.died.is_set() and os.strerror(errno.EADDRINUSE) in self._stderr.text()
+        return self._robbed or told
+
+    async def mind_ports(self) -> None:
+        """End the kernel once it is seen that somebody else has taken a port of its."""
+        process = getattr(self.manager.provisioner, "process", None)
+        self._robbed = await ended_without_ports(process, self.manager)
 
     async def alive(self) -> bool:
         return bool(await self.manager._async_is_alive())

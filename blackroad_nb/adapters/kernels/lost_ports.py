@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
+SECONDS = 1.0  # how often a kernel that does not answer is looked after
 _LISTENS = "0A"
 _EVERY = "0.0.0.0"  # noqa: S104, who listens there has the port of each address
+
+
+async def ended_without_ports(process: Any, manager: Any) -> bool:
+    """Kill a kernel's process once others are seen to have one of its ports; else watch on.
+
+    ipykernel 7 does not always end by itself then: without its port for IOPub it waits
+    for ever, for a socket that it forgot to close.
+
+    Args:
+        process: what the manager's provisioner started; watched if it is a `Popen`.
+        manager: the kernel's manager.
+
+    Returns:
+        True once it was killed, False at once where there is nothing to watch.
+    """
+    if not isinstance(process, Popen) or manager.transport != "tcp":
+        return False
+    before: frozenset[int] = frozenset()
+    while True:
+        lost = lost_ports(process.pid, manager.ip, manager.ports)
+        if lost & before:  # at one look somebody may just be serving one after another
+            process.kill()
+            return True
+        before = lost
+        await asyncio.sleep(SECONDS)
 
 
 def lost_ports(pid: int, ip: str, ports: Collection[int]) -> frozenset[int]:

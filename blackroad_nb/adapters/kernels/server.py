@@ -10,7 +10,6 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from tornado.web import HTTPError
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
 from blackroad_nb.adapters.kernels.host import START_TRIES, ExitWatch, OomWatch, exit_reason
-from blackroad_nb.adapters.kernels.lost_ports import lost_ports
+from blackroad_nb.adapters.kernels.lost_ports import ended_without_ports
 from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels, is_ipython, start_arguments
 from blackroad_nb.errors import KernelNotFound, KernelStartFailed
@@ -31,7 +30,6 @@ KILL_SECONDS = 5.0
 TRIES, BETWEEN_SECONDS = 200, 0.05  # to shut a kernel down that is busy with a restart
 WARM_SECONDS = 600.0  # a kernel that nobody used for so long is given up
 WATCHED_TRIES, WATCHED_SECONDS = 100, 0.02
-PORTS_SECONDS = 1.0  # how often a kernel that does not answer is looked after
 SESSION_TYPE = "console"  # what JupyterLab can list and open without taking it for the file
 
 
@@ -263,22 +261,8 @@ class ServerHost:
             await asyncio.sleep(WATCHED_SECONDS)
 
     async def mind_ports(self) -> None:
-        """End the kernel once it is seen that somebody else has taken a port of its.
-
-        ipykernel 7 does not always end by itself then: without its port for IOPub it
-        waits for ever, for sockets that it forgot to close.
-        """
-        if not isinstance(self._process, Popen) or self.manager.transport != "tcp":
-            return
-        before: frozenset[int] = frozenset()
-        while True:
-            lost = lost_ports(self._process.pid, self.manager.ip, self.manager.ports)
-            if lost & before:  # at one look somebody may just be serving one after another
-                break
-            before = lost
-            await asyncio.sleep(PORTS_SECONDS)
-        self._robbed = True
-        self._process.kill()
+        """End the kernel once it is seen that somebody else has taken a port of its."""
+        self._robbed = await ended_without_ports(self._process, self.manager)
 
     def reason(self) -> str:
         if self._robbed:
