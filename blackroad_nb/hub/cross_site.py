@@ -20,7 +20,7 @@ def is_navigation(headers: Mapping[str, str]) -> bool:
         return False
     mode, target = _lower(headers, "Sec-Fetch-Mode"), _lower(headers, "Sec-Fetch-Dest")
     if mode or target or _lower(headers, "Sec-Fetch-Site"):
-        return mode == "navigate" and target == "document"
+        return mode == "navigate" and target in ("", "document")
     return "text/html" in _lower(headers, "Accept")
 
 

@@ -231,6 +231,8 @@ CROSS = {**NAVIGATION, "Sec-Fetch-Site": "cross-site"}
         ({**NAVIGATION, "Sec-Fetch-Site": "none"}, True),  # typed, or a bookmark
         (CROSS, True),  # a link in a mail or a wiki
         ({"Accept": "text/html"}, True),  # a browser on plain HTTP says no more
+        ({"Sec-Fetch-Mode": "navigate", "Accept": "*/*"}, True),  # a program that says it is one
+        ({"Sec-Fetch-Dest": "document"}, False),
         ({**CROSS, "Sec-Fetch-Dest": "iframe"}, False),
         ({**CROSS, "Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}, False),
         ({**CROSS, "Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}, False),
