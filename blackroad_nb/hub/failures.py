@@ -148,12 +148,15 @@ def explain(error: BaseException) -> Explanation:
     """Say what people should read about an error, whatever it is.
 
     The text of an error that is not ours stays in the log: it may name files, images
-    or addresses that are not the reader's business.
+    or addresses that are not the reader's business. `jupyterhub_message` is there for people.
     """
     if isinstance(error, RefusedSpawn):
         return error.explanation
     if isinstance(error, BlackRoadError):
         return of_reason(_reason(error), error.message, error.status)
+    told = getattr(error, "jupyterhub_message", "")
+    if told:  # an operator's hook says it to people
+        return of_reason("", str(told), int(getattr(error, "status_code", 500)))
     if isinstance(error, TimeoutError):
         return of_reason("too_slow", "It did not answer in the time allowed.", 504)
     if isinstance(error, SpawnException):
