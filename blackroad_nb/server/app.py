@@ -68,13 +68,19 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
         assert self.serverapp is not None
         self.serverapp.stop(from_signal=True)
 
+    @property
+    def _came_up(self) -> bool:
+        # Jupyter asks and stops what failed to load, too; an error would end its clean-up.
+        return hasattr(self, "parts")
+
     def current_activity(self) -> dict[str, int] | None:
         """Tell Jupyter what is going on, so that it does not stop as idle."""
-        active = self.parts.active_runs
+        active = self.parts.active_runs if self._came_up else 0
         return {"headless runs": active} if active else None
 
     async def stop_extension(self) -> None:
         """Cancel runs, write what was recorded, close the database; never hangs."""
-        await self.parts.close()
+        if self._came_up:
+            await self.parts.close()
         if signal.getsignal(signal.SIGINT) == self._interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)

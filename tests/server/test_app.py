@@ -14,6 +14,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from jupyter_server.serverapp import ServerApp
 from rest_client import Api, write_notebook
 from server_process import (
     AUTHORIZATION,
@@ -119,3 +120,15 @@ async def test_stopping_twice_is_stopping_once(api: Api, app: Any) -> None:
     await app.stop_extension()
     reply = await api("GET", "notebooks")
     assert (reply.status, reply.json["code"]) == (503, "store_error")
+
+
+def test_a_server_that_could_not_start_is_cleaned_up(
+    jp_configurable_serverapp: Any, jp_server_config: Any, jp_asyncio_loop: Any, tmp_path: Path
+) -> None:
+    outside = {"FileContentsManager": {"preferred_dir": str(tmp_path)}}  # of its root folder
+    with pytest.raises(SystemExit):
+        jp_configurable_serverapp(config={**jp_server_config, **outside})
+    extensions = ServerApp.instance().extension_manager
+    assert "blackroad_nb" in extensions.extension_points
+    assert not extensions.any_activity()
+    jp_asyncio_loop.run_until_complete(extensions.stop_all_extensions())
