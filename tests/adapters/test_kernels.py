@@ -218,6 +218,23 @@ def test_language(run: Run, bench: Any) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("kind", ["local", "server"], indirect=True)
+def test_the_short_name_of_ipython(
+    run: Run, make_runner: Callable[[], KernelRunner], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        runner = make_runner()
+        kernel = await runner.start("python", tmp_path, str(tmp_path / "a.ipynb"))
+        try:
+            done = await Bench(kernel)("1 + 1")
+            assert done.status is Status.SUCCESS
+        finally:
+            await kernel.close()
+            await runner.close()
+
+    run(scenario())
+
+
 def test_an_unknown_kernel(
     run: Run, make_runner: Callable[[], KernelRunner], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import zmq.asyncio
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, NoSuchKernel
 from tornado.web import HTTPError
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
@@ -80,6 +80,8 @@ class ServerKernelRunner:
         return self._warm.count
 
     async def start(self, kernel: str, cwd: Path, title: str, warm: bool = False) -> RunningKernel:
+        # Kernel managers start ipykernel's own for `python`; kernelspecs know only its full name.
+        kernel = NATIVE_KERNEL_NAME if kernel == "python" else kernel
         if warm and kernel == self._manager.default_kernel_name:
             ready = await self._warm.take(cwd, title)
             if ready is not None:
