@@ -210,15 +210,26 @@ def test_a_bad_database_is_told_at_every_call(tmp_path: Path) -> None:
 def python(code: str, *words: str, **options: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-c", code, *words]
     return subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        command,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 - the tests start no threads
+        **options,
     )
 
 
+def hear_interrupts() -> None:
+    """Undo a shell's `&`, under which the tests may run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    try:
-        return process.communicate(timeout=SECONDS)
-    finally:
-        process.kill()
+    with process:
+        try:
+            return process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
 
 
 UNCLOSED = """

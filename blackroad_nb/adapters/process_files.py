@@ -54,6 +54,7 @@ def claim(path: Path) -> Claim | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
         try:
             if _lock(descriptor) and _is_still(path, descriptor):
+                os.ftruncate(descriptor, 0)  # it names who held it before
                 return Claim(path, descriptor)
         except OSError:
             os.close(descriptor)
@@ -75,9 +76,10 @@ def holder(path: Path, *, tidy: bool = False) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        if not _lock(descriptor):
+        # Shared: who only looks must not be taken for a holder by another who looks.
+        if not _lock(descriptor, fcntl.LOCK_SH):
             return _named(descriptor)
-        if tidy and _is_still(path, descriptor):
+        if tidy and _lock(descriptor) and _is_still(path, descriptor):
             path.unlink(missing_ok=True)
         return None
     finally:
@@ -130,9 +132,9 @@ def claimed(path: Path) -> Iterator[bool]:
         own.release()
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -114,6 +114,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "container_not_found": ("The session's container is gone", "Try again."),
     "not_started": ("The session's container could not be started", ASK),
     "exited": DEFAULT,
+    "shut_down": ("The session was shut down while it started", "Try again."),
     "killed": ("The session was ended from outside while it started", "Try again."),
     "removed": ("The session was removed from outside while it started", "Try again."),
     "too_slow": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -100,6 +101,35 @@ def test_a_listing_tidies_what_is_left_over(
     (tmp_path / "session-b").write_text("half wri")
     assert holders(tmp_path, "session-*") == {"session-a": process.pid}
     assert not (tmp_path / "session-b").exists()
+
+
+def test_who_held_it_before_is_not_named_for_who_holds_it_now(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    path = tmp_path / "hub"
+    process = start(path, started)
+    process.kill()
+    process.wait()
+    again = claim(path)
+    assert again is not None
+    assert holder(path) == 0
+    again.release()
+
+
+def test_who_only_looks_is_not_taken_for_the_holder(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    path = tmp_path / "hub"
+    process = start(path, started)
+    process.kill()
+    process.wait()
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)  # as `holder` does, in another process
+        assert holder(path) is None
+        assert holders(tmp_path) == {}
+        assert path.exists()  # tidied by whoever looks alone
+    assert holders(tmp_path) == {}
+    assert not path.exists()
 
 
 def test_it_is_had_while_others_look(

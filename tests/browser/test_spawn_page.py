@@ -143,7 +143,8 @@ def test_a_card_leads_to_jupyterlab_with_the_template_open(
         assert "rolls = 7" in copy.read_text()
         assert "rolls = 1000" in (work(hub) / "alpha-research-original.ipynb").read_text()
 
-        page.goto(f"{hub.url}hub/home")
+        # JupyterHub's button does nothing until its script has come.
+        page.goto(f"{hub.url}hub/home", wait_until="networkidle")
         page.get_by_role("button", name="Stop my session").click()
         hub.wait_gone("ada")
         spawn_page(page, hub)

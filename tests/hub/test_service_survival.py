@@ -25,15 +25,19 @@ profiles:
   - name: small
   - name: slow
     environment: {TINY_DELAY: "3"}
-  - name: slower
-    environment: {TINY_DELAY: "8"}
+  - name: waiting
+    environment: {TINY_AWAITS: "FLAG"}
 """
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[HubProcess]:
     with start_hub(
-        tmp_path, users=PEOPLE, docker=False, profiles=PROFILES, extra_config=CONFIG
+        tmp_path,
+        users=PEOPLE,
+        docker=False,
+        profiles=PROFILES.replace("FLAG", str(tmp_path / "flag")),
+        extra_config=CONFIG,
     ) as running:
         service_is_up(running)
         yield running
@@ -74,7 +78,7 @@ def test_sessions_are_found_again_after_the_hub_was_killed(hub):
     assert len(processes_of(hub, "blackroad_nb.hub.service")) == 1
 
 
-def test_a_hub_is_back_before_the_sessions_that_were_starting(hub):
+def test_a_hub_is_back_before_the_sessions_that_were_starting(hub, tmp_path):
     # These may wait for the hub before they answer: neither must wait for the other.
     token = hub.token_for("ada")
     threading.Thread(target=_begin, args=(hub, token), daemon=True).start()
@@ -82,12 +86,13 @@ def test_a_hub_is_back_before_the_sessions_that_were_starting(hub):
     hub.kill()
     hub.restart()
     assert not hub.servers("ada")[""]["ready"]
+    (tmp_path / "flag").touch()
     hub.wait_ready("ada")
 
 
 def _begin(hub: HubProcess, token: str) -> None:
     with contextlib.suppress(OSError, HTTPException):  # the hub is killed meanwhile
-        hub.start("ada", token, profile="slower")
+        hub.start("ada", token, profile="waiting")
 
 
 def _running(hub: HubProcess, token: str) -> dict[str, Any] | None:

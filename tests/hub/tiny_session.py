@@ -1,7 +1,7 @@
 """A session that is up at once: the hub's side is what is tested, not JupyterLab.
 
-It says `TINY_SAYS`, and `TINY_DELAY` seconds pass before it listens; with `TINY_EXIT`
-it ends with that code instead.
+It says `TINY_SAYS`, and `TINY_DELAY` seconds pass before it listens, or as long as
+there is no file `TINY_AWAITS`; with `TINY_EXIT` it ends with that code instead.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def main() -> None:
     # A container's first process gets no signal that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     time.sleep(float(os.environ.get("TINY_DELAY", "0")))
+    while not os.path.exists(os.environ.get("TINY_AWAITS", "/")):
+        time.sleep(0.02)
     print(os.environ.get("TINY_SAYS", ""), flush=True)
     if code := os.environ.get("TINY_EXIT"):
         sys.exit(int(code))
