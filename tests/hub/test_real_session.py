@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hub_process import start_hub, until
+from hub_process import HubProcess, start_hub, until
 
 from blackroad_nb.adapters.sqlite.servers import SqliteServerLog
-from blackroad_nb.core.server import ServerState
+from blackroad_nb.core.server import ServerRecord, ServerState
 
 
 def test_a_session_is_open_to_its_user_and_to_managers_only(tmp_path: Path) -> None:
@@ -39,16 +39,29 @@ def test_shutting_down_in_jupyterlab_is_no_failure(tmp_path: Path) -> None:
     with start_hub(tmp_path, docker=False, extra_config="c.Spawner.poll_interval = 1") as hub:
         token = hub.token_for("ada")
         assert hub.start("ada", token)[0] == 201
+        hub.stop_session("ada", token)
+        hub.wait_gone("ada")
+        stopped = _last_record(hub)
+        assert (stopped.state, stopped.reason, stopped.message) == (ServerState.STOPPED, "", "")
+        assert hub.start("ada", token)[0] == 201
         url = f"{hub.url}user/ada/api/shutdown"
         until(lambda: hub.call("POST", url, token)[0] == 200)
         hub.wait_gone("ada")
-        log = SqliteServerLog(hub.state / "sessions.db")
-        try:
-            record = until(lambda: (last := log.last("ada", "")) and last.ended and last)
-        finally:
-            log.close()
+        record = _last_record(hub)
+        assert record.id != stopped.id
         assert (record.state, record.reason) == (ServerState.STOPPED, "shut_down")
         assert "File menu" in record.message
+
+
+def _last_record(hub: HubProcess) -> ServerRecord:
+    """Return ada's newest record once it has ended."""
+    log = SqliteServerLog(hub.state / "sessions.db")
+    try:
+        found = until(lambda: (last := log.last("ada", "")) and last.ended and last)
+    finally:
+        log.close()
+    assert isinstance(found, ServerRecord)
+    return found
 
 
 def _listing(answer: tuple[int, object]) -> list[dict[str, str]]:
