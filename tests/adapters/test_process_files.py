@@ -48,6 +48,14 @@ def start(
     return process
 
 
+def left_over(path: Path, started: list[subprocess.Popen[bytes]]) -> Path:
+    """Leave the file of a process that was killed."""
+    process = start(path, started)
+    process.kill()
+    process.wait()
+    return path
+
+
 def test_a_child_holds_the_claim_and_death_frees_it(
     tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -106,10 +114,7 @@ def test_a_listing_tidies_what_is_left_over(
 def test_who_held_it_before_is_not_named_for_who_holds_it_now(
     tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    path = tmp_path / "hub"
-    process = start(path, started)
-    process.kill()
-    process.wait()
+    path = left_over(tmp_path / "hub", started)
     again = claim(path)
     assert again is not None
     assert holder(path) == 0
@@ -119,10 +124,7 @@ def test_who_held_it_before_is_not_named_for_who_holds_it_now(
 def test_who_only_looks_is_not_taken_for_the_holder(
     tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    path = tmp_path / "hub"
-    process = start(path, started)
-    process.kill()
-    process.wait()
+    path = left_over(tmp_path / "hub", started)
     with path.open() as other:
         fcntl.flock(other, fcntl.LOCK_SH)  # as `holder` does, in another process
         assert holder(path) is None

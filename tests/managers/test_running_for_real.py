@@ -17,6 +17,7 @@ from typing import Any
 
 import nbformat
 import pytest
+import unlucky_kernel
 from jupyter_core.paths import jupyter_runtime_dir
 from run_bench import RunBench, run_bench
 
@@ -167,40 +168,15 @@ def test_text_that_is_no_unicode(
     play(tmp_path, scenario)
 
 
-TAKES_A_PORT = """
-import json, pathlib, subprocess, sys
-tries = pathlib.Path({tries!r})
-first = not tries.exists()
-tries.write_text("x" if first else tries.read_text() + "x")
-if first:
-    port = json.load(open(sys.argv[2]))["iopub_port"]
-    code = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
-    code += "print('taken', flush=True); sys.stdin.read()"
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", code, str(port)]
-    other = subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
-    other.stdout.readline()
-from ipykernel import kernelapp
-kernelapp.launch_new_instance()
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells whose port it is")
 def test_a_kernel_that_hangs_without_its_port_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, tries = tmp_path / "jupyter" / "kernels" / "unlucky", tmp_path / "tries"
-    folder.mkdir(parents=True)
-    program = tmp_path / "unlucky.py"
-    program.write_text(TAKES_A_PORT.format(tries=str(tries)))
-    argv = [sys.executable, str(program), "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Unlucky", "language": "python"}
-    (folder / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    tries = unlucky_kernel.install(tmp_path, monkeypatch)
 
     async def scenario(bench: RunBench) -> None:
         async with asyncio.timeout(30):  # less than a kernel may take to answer
-            kernel = await bench.kernels.start("unlucky", tmp_path, "t")
+            kernel = await bench.kernels.start(unlucky_kernel.NAME, tmp_path, "t")
         assert tries.read_text() == "xx"
         assert await kernel.is_alive()
         await kernel.close()
