@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import os
 import re
@@ -9,18 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
 from blackroad_nb.adapters.process_files import claim, end, holder, holders
 from blackroad_nb.cli.signals import Interrupted, endings
 from blackroad_nb.errors import Conflict, HubUnreachable
-from blackroad_nb.hub.up_state import LOOPBACK, Settings, StateFolder
+from blackroad_nb.hub.up_state import LOOPBACK, PROXY_USER, Settings, StateFolder
 
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 _SESSION_SECONDS = 10.0
+_ANSWER_SECONDS = 2.0
 _LOOK_SECONDS = 0.02
 _WATCH_SECONDS = 0.25
 _LARGE_LOG = 10_000_000  # bytes
@@ -158,11 +160,21 @@ class Hub:
         return f"{_NOT_SAID.sub('', said).strip()[:300]} (all of it: {str(self._state.log)!r})"
 
 
-def answers(settings: Settings, seconds: float = 2.0) -> bool:
-    """Tell whether the hub answers through its proxy."""
-    connection = http.client.HTTPConnection(LOOPBACK, settings.port, timeout=seconds)
+def answers(settings: Settings) -> bool:
+    """Tell whether the hub answers through its own proxy.
+
+    Another program may have taken the port since it was chosen, another hub for one. The
+    proxy knows the secret, and listens at all of its ports or ends.
+    """
+    known = base64.b64encode(f"{PROXY_USER}:{settings.proxy_secret}".encode()).decode()
+    its_own = _is_well(settings.proxy_port, "/api/entrypoints", {"Authorization": f"Basic {known}"})
+    return its_own and _is_well(settings.port, "/hub/health", {})
+
+
+def _is_well(port: int, path: str, headers: Mapping[str, str]) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_ANSWER_SECONDS)
     try:
-        connection.request("GET", "/hub/health")
+        connection.request("GET", path, headers=dict(headers))
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

@@ -11,7 +11,7 @@ from blackroad_nb.hub.link_authenticator import LinkAuthenticator
 from blackroad_nb.hub.proxy import LastingTraefikProxy
 from blackroad_nb.hub.scopes import ADMINS
 from blackroad_nb.hub.up_spawner import UpSpawner, sweep_for_ever
-from blackroad_nb.hub.up_state import LOOPBACK, Settings, StateFolder
+from blackroad_nb.hub.up_state import LOOPBACK, PROXY_USER, Settings, StateFolder
 
 _tasks: set[asyncio.Task[None]] = set()  # a loop forgets what nobody holds
 
@@ -63,7 +63,7 @@ def _set_proxy(c: Any, state: StateFolder, settings: Settings) -> None:
     proxy.dynamic_config_file = str(state.path / "routes.toml")
     proxy.claim_file = str(state.proxy_claim)
     proxy.traefik_api_url = f"http://{LOOPBACK}:{settings.proxy_port}"
-    proxy.traefik_api_username = "hub"
+    proxy.traefik_api_username = PROXY_USER
     proxy.traefik_api_password = settings.proxy_secret
     proxy.traefik_log_level = "ERROR"
 

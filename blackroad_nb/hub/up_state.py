@@ -17,6 +17,7 @@ from blackroad_nb.errors import InvalidInput, StoreError, StoreFull, StoreReadOn
 
 DEFAULT = "~/.blackroad/hub"
 LOOPBACK = "127.0.0.1"
+PROXY_USER = "hub"  # who asks the proxy about itself
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 _TOKEN_BYTES = 32
 

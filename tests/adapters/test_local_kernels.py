@@ -353,3 +353,30 @@ def test_a_kernel_of_an_older_protocol(install: Any, tmp_path: Path, missing: st
         assert all(datetime.fromisoformat(time).tzinfo is not None for time in times.values())
 
     use(scenario)
+
+
+NEVER_IDLE = """
+from ipykernel import kernelapp
+from ipykernel.kernelbase import Kernel
+publish = Kernel._publish_status
+def some(self, status, channel, parent=None):
+    header = (parent or self.get_parent(channel)).get("header", {})
+    if (status, header.get("msg_type")) != ("idle", "execute_request"):
+        publish(self, status, channel, parent)
+Kernel._publish_status = some
+kernelapp.launch_new_instance()
+"""
+
+
+def test_an_end_that_did_not_arrive_is_said_in_the_cell(install: Any, tmp_path: Path) -> None:
+    program = tmp_path / "kernel.py"
+    program.write_text(NEVER_IDLE)
+    install("endless", [sys.executable, os.fspath(program), "-f", "{connection_file}"])
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        said, note = await one_cell(runner, "endless", tmp_path, "print('said')")
+        assert said["text"] == "said\n"
+        assert note["name"] == "stderr"
+        assert "did not arrive" in note["text"]
+
+    use(scenario)

@@ -10,13 +10,17 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote
 
 import pytest
 from store_rows import mounted, remount
-from up_process import Up, until, up_in, visitor
+from up_process import LINK, Up, until, up_in, visitor
+
+from blackroad_nb.cli.hub_process import answers
+from blackroad_nb.hub.up_ports import inner_port
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +230,33 @@ def test_a_taken_port_is_told_or_passed_over(tmp_path: Path) -> None:
         assert f"port {port} is in use" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
         assert not up.processes()
+
+
+def test_a_hub_of_somebody_else_on_the_port_is_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with up_in(tmp_path) as up, up_in(tmp_path / "other") as other:
+        up.open()
+        other.open()
+        assert answers(up.settings)
+        assert answers(other.settings)
+        assert not answers(replace(other.settings, port=inner_port()))
+        mixed = replace(up.settings, proxy_secret=other.settings.proxy_secret)
+        assert not answers(mixed)
+
+
+def test_two_that_start_at_the_same_moment_do_not_mix_their_links(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with up_in(tmp_path) as up, up_in(tmp_path / "other") as other:
+        for each in (up, other):
+            each.begin()
+        for each in (up, other):
+            process = each.process
+            assert process is not None
+            until(lambda each=each, process=process: LINK.search(each.text) or process.poll())
+            if process.poll() is None:
+                assert each.asks("hub/api/user")[0] == 200  # the link is its own
+            else:
+                assert "port may be taken" in each.text
 
 
 def test_faults_of_the_state_folder_are_one_sentence_each(tmp_path: Path) -> None:

@@ -304,6 +304,7 @@ class KernelSession:
         quiet = monotonic() - request.heard
         if quiet >= QUIET_SECONDS:
             log.warning("kernel %s replied but never said it was idle", self.kernel_id)
+            request.outputs.note("The end of this cell's output did not arrive from the kernel.")
             request.end("done")
             return
         asyncio.get_running_loop().call_later(
