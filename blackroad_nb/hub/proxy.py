@@ -24,6 +24,7 @@ from tornado.httpclient import HTTPClientError
 from traitlets import Float, Unicode, default
 
 from blackroad_nb.adapters.process_files import claim, end, holder
+from blackroad_nb.errors import HubUnreachable
 
 _STEP_SECONDS = 0.01
 _ADOPTION_SECONDS = 3.0
@@ -127,8 +128,9 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
         self._start_traefik()
         if not await self._answers(_START_SECONDS):
             await asyncio.to_thread(end, self._claim_path)
-            raise RuntimeError(
-                f"the proxy did not come up at {self.public_url}: its port may be taken"
+            raise HubUnreachable(
+                f"the proxy did not come up at {self.public_url}: its port may have been taken "
+                "a moment ago; start it again."
             )
 
     async def _answers(self, seconds: float) -> bool:
@@ -151,7 +153,7 @@ class LastingTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]  # it
             self.log.error("The proxy died; starting it again with the same routes")
             try:
                 await self._start_anew()
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, HubUnreachable) as error:
                 self.log.error("The proxy could not be started again: %s", error)  # noqa: TRY400
             else:
                 self.log.info("The proxy is back")

@@ -256,7 +256,7 @@ def test_two_that_start_at_the_same_moment_do_not_mix_their_links(tmp_path: Path
             if process.poll() is None:
                 assert each.asks("hub/api/user")[0] == 200  # the link is its own
             else:
-                assert "port may be taken" in each.text
+                assert "its port may have been taken" in each.text
 
 
 def test_faults_of_the_state_folder_are_one_sentence_each(tmp_path: Path) -> None:
