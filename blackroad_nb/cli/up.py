@@ -44,6 +44,7 @@ from blackroad_nb.hub.up_state import (
 
 _MOST_SHORT_LIVES, _SHORT_SECONDS = 5, 5.0
 _LOOK_SECONDS = 0.1
+_PORT_TRIES = 5
 _CONFIG = """\
 # Written by `blackroad-nb up` at each start. Settings of your own go into hub_config.py
 # beside this file; it is read after this one.
@@ -96,21 +97,31 @@ def up(arguments: argparse.Namespace) -> int:
 
 
 def _run(state: StateFolder, arguments: argparse.Namespace, stopping: Stopping) -> int:
-    try:
-        settings = _prepare(state, arguments)
-    except Interrupted:  # nothing has been started; sessions from before are left alone
-        write("\nStopped.\n")
+    for tries_left in reversed(range(_PORT_TRIES)):
+        try:
+            settings = _prepare(state, arguments)
+        except Interrupted:  # nothing has been started; sessions from before are left alone
+            write("\nStopped.\n")
+            return 0
+        try:
+            _serve(Hub(state, settings), state, settings, arguments, stopping)
+        except Interrupted:
+            stopped = end_all(state)
+            write(f"\nStopped {listed(stopped)}.\n" if stopped else "\nStopped.\n")
+        except BaseException as error:
+            if not session_count(state):  # else people go on working, through the proxy
+                end_all(state)
+            if tries_left and isinstance(error, HubUnreachable) and _lost_port(state, settings):
+                _say(f"Port {settings.port} has just been taken by another program.")
+                continue
+            raise
         return 0
-    try:
-        _serve(Hub(state, settings), state, settings, arguments, stopping)
-    except Interrupted:
-        stopped = end_all(state)
-        write(f"\nStopped {listed(stopped)}.\n" if stopped else "\nStopped.\n")
-    except BaseException:
-        if not session_count(state):  # else people go on working, through the proxy
-            end_all(state)
-        raise
-    return 0
+    raise AssertionError("the last try returns or raises")
+
+
+def _lost_port(state: StateFolder, settings: Settings) -> bool:
+    """Tell whether somebody was quicker to listen at the port that had been chosen."""
+    return holder(state.proxy_claim) is None and not is_free(settings.port)
 
 
 def _serve(

@@ -133,7 +133,7 @@ def after(
     if state is None:
         raise InvalidInput(f"A session that is {record.state} cannot meet {event.value!r}.")
     ended = not TRANSITIONS[state]
-    if record.state is _S.STOPPING and ended:
+    if record.state is _S.STOPPING and event in (_E.FAILED, _E.DIED, _E.LOST):
         reason = message = ""
     return replace(
         record,

@@ -18,7 +18,7 @@ from blackroad_nb.core.ending import SHUT_DOWN
 from blackroad_nb.core.launch import LaunchChoice, find_profile, parse_choice
 from blackroad_nb.core.policy import best_first
 from blackroad_nb.core.profile import Profile
-from blackroad_nb.core.server import LastWords, ServerEvent, ServerRecord
+from blackroad_nb.core.server import LastWords, ServerEvent, ServerRecord, ServerState
 from blackroad_nb.core.template import landing
 from blackroad_nb.errors import BlackRoadError, InvalidInput, SessionFailed
 from blackroad_nb.hub.launch_options import LaunchOptions, shown
@@ -273,7 +273,8 @@ class PolicyMixin(LaunchOptions, Spawner):  # type: ignore[misc]  # jupyterhub h
     async def _gone(self) -> None:
         words = await self.last_words()
         event = ServerEvent.DIED if self._seen_alive else ServerEvent.LOST
-        if words.exit_code == 0:
+        asked = self.record is not None and self.record.state is ServerState.STOPPING
+        if words.exit_code == 0 and not asked:
             event, words = ServerEvent.ENDED, SHUT_DOWN
         self._note(event, words.reason, words.message, words.exit_code)
         revoke_session_tokens(self)

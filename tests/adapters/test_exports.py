@@ -537,7 +537,7 @@ def test_a_worker_whose_caller_was_killed_does_not_run_on() -> None:
         "import asyncio, sys\n"
         "from blackroad_nb.adapters.exports import NbconvertExporter\n"
         "async def main():\n"
-        "    exporter = NbconvertExporter(limit_seconds=6, workers=1)\n"
+        "    exporter = NbconvertExporter(limit_seconds=10, workers=1)\n"
         "    await exporter.warm()\n"
         "    print(exporter._workers[0]._process.pid, flush=True)\n"
         "    await exporter.export(sys.stdin.buffer.read(), 'x', 'html', False)\n"

@@ -219,7 +219,7 @@ def test_an_endless_printer_fills_nothing_and_starves_nobody(source: str, tmp_pa
     assert outcomes[0].status is Status.TIMEOUT
     size = len(json.dumps(cells[0]["outputs"]))
     assert size < limit * 1.2
-    assert max(gaps) < 1.0
+    assert max(gaps) < 2.0  # whoever reads without a pause reads until the time-out
     if "clear" not in source and "progress" not in source:
         notes = [o for o in cells[0]["outputs"] if "were dropped" in str(o.get("text"))]
         assert len(notes) == 1
