@@ -237,9 +237,8 @@ class _Outputs:
             return
         kept = text[: max(0, self._limit - self._held)]
         self._held += len(kept)
-        found = [item for item in self.items if item.get("name") == name]
-        if found:
-            found[0]["text"] += kept
+        if self.items and self.items[-1].get("name") == name:
+            self.items[-1]["text"] += kept
         elif kept:
             self.items.append({"output_type": "stream", "name": name, "text": kept})
         if len(kept) < len(text):

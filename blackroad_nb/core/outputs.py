@@ -18,7 +18,10 @@ _STREAM = re.compile(rb'\{"name":\s*"(\w+)",\s*"text":\s*"')
 _CUT_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$")
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_OVERWRITTEN = re.compile(r".*\r(?=[^\n])")
+# Anchored to the start of a line: a search from each of its characters takes minutes for 1 MB.
+_OVERWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
+_BACKSPACES = re.compile("(\b+)")
+_TAIL = 1024  # characters split off a long part before backspaces shorten it
 
 
 class StreamText:
@@ -41,11 +44,11 @@ class StreamText:
 
     def add(self, text: str) -> None:
         """Append what the kernel wrote."""
-        first, *others = text.split("\b")
-        self._append(first)
-        for other in others:
-            self._drop_last()
-            self._append(other)
+        for piece in _BACKSPACES.split(text):
+            if piece.startswith("\b"):
+                self._drop_last(len(piece))
+            else:
+                self._append(piece)
 
     def _append(self, text: str) -> None:
         if "\r" in text or self._waiting():
@@ -89,13 +92,19 @@ class StreamText:
         self.size -= len(line)
         return line
 
-    def _drop_last(self) -> None:
-        if len(self.parts) == self._line or self.parts[-1].endswith("\r"):
-            return
-        last = self.parts.pop()[:-1]
-        self.size -= 1
-        if last:
-            self.parts.append(last)
+    def _drop_last(self, count: int) -> None:
+        """Take back `count` characters of the last line, or what there is of it."""
+        while count and len(self.parts) > self._line and not self.parts[-1].endswith("\r"):
+            last = self.parts.pop()
+            if len(last) > max(count, _TAIL):
+                keep = len(last) - max(count, _TAIL)
+                self.parts.append(last[:keep])
+                last = last[keep:]
+            dropped = min(count, len(last))
+            self.size -= dropped
+            count -= dropped
+            if dropped < len(last):
+                self.parts.append(last[: len(last) - dropped])
         self._small = min(self._small, len(self.parts))
 
 
@@ -170,23 +179,11 @@ def joined(text: str | list[str]) -> str:
 
 
 def settled(outputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the outputs of a finished cell: texts in one piece, stdout before stderr.
-
-    The two streams are separate in the kernel, so their order on arrival is chance;
-    nbclient puts them in this order when they stand side by side, and so do we.
-    """
-    done = [
+    """Return the outputs of a finished cell: in the kernel's order, each text in one piece."""
+    return [
         {**output, "text": joined(output["text"])} if output["output_type"] == "stream" else output
         for output in outputs
     ]
-    for index in range(len(done) - 1):
-        if _is_stream(done[index], "stderr") and _is_stream(done[index + 1], "stdout"):
-            done[index], done[index + 1] = done[index + 1], done[index]
-    return done
-
-
-def _is_stream(output: Output, name: str) -> bool:
-    return (output["output_type"], output.get("name")) == ("stream", name)
 
 
 def brief(output: Output, limit: int) -> dict[str, Any]:

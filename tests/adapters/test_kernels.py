@@ -108,6 +108,24 @@ def test_a_cell_that_prints(run: Run, bench: Any) -> None:
     run(scenario())
 
 
+def test_outputs_stay_in_the_order_in_which_they_were_made(run: Run, bench: Any) -> None:
+    source = (
+        "import sys\nprint('one', flush=True)\nprint('two', file=sys.stderr, flush=True)\n"
+        "print('three', flush=True)\nprint('four', flush=True)"
+    )
+
+    async def scenario() -> None:
+        async with bench() as cell:
+            await cell(source)
+            assert [(output["name"], output["text"]) for output in cell.cell["outputs"]] == [
+                ("stdout", "one\n"),
+                ("stderr", "two\n"),
+                ("stdout", "three\nfour\n"),
+            ]
+
+    run(scenario())
+
+
 def test_a_cell_that_fails(run: Run, bench: Any) -> None:
     async def scenario() -> None:
         async with bench() as cell:

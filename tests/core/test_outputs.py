@@ -54,6 +54,35 @@ def test_a_terminal_would_show(pieces: list[str], text: str) -> None:
     assert put_together(*pieces) == text
 
 
+@given(st.lists(st.text(alphabet="ab\n\b", max_size=12), max_size=8))
+def test_backspaces_take_back_one_character_each(pieces: list[str]) -> None:
+    shown: list[str] = []
+    for character in "".join(pieces):
+        if character != "\b":
+            shown.append(character)
+        elif shown and shown[-1] != "\n":
+            shown.pop()
+    assert put_together(*pieces) == "".join(shown)
+
+
+LONG = "x" * 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([LONG + "\r\n" + LONG], LONG + "\r\n" + LONG),
+        ([LONG, "\r", "done"], "done"),
+        ([f"{LONG}\r{LONG}\r1%\r2%"], "2%"),
+        ([LONG + "\b" * 3_000_000], LONG[:1_000_000]),
+        ([LONG, *["\b\ba"] * 100_000], LONG[:-100_001] + "a"),
+    ],
+)
+def test_a_long_line_takes_no_longer_than_many_short_ones(pieces: list[str], text: str) -> None:
+    """Work that grows with the square of a line's length would take hours for these."""
+    assert put_together(*pieces) == text
+
+
 @given(st.lists(st.text(alphabet="ab\r\n\b", max_size=12), max_size=8))
 def test_where_the_pieces_are_cut_does_not_matter(pieces: list[str]) -> None:
     assert put_together(*pieces) == put_together("".join(pieces))
@@ -117,11 +146,11 @@ def stream(name: str, text: str | list[str]) -> dict[str, object]:
     return {"output_type": "stream", "name": name, "text": text}
 
 
-def test_settled_joins_and_puts_stdout_first() -> None:
+def test_settled_joins_texts_and_keeps_the_order() -> None:
     image = {"output_type": "display_data", "data": {}, "metadata": {}}
     assert settled([stream("stderr", ["a", "b"]), stream("stdout", ["c"]), image]) == [
-        stream("stdout", "c"),
         stream("stderr", "ab"),
+        stream("stdout", "c"),
         image,
     ]
 

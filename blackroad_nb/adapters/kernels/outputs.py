@@ -26,7 +26,7 @@ class CellOutputs:
     """What one cell has put out so far: the cell as nbclient sees it, and its budget.
 
     Attributes:
-        held: bytes of outputs besides the streams' text.
+        held: bytes of outputs besides the text of the last stream.
         dropped: bytes that found no room; once that happens, the rest is dropped too.
     """
 
@@ -44,14 +44,15 @@ class CellOutputs:
         self.node: Any = NotebookNode(  # type: ignore[no-untyped-call]
             cell_type="code", outputs=self.items, metadata={"execution": {}}, execution_count=None
         )
-        self._streams: dict[str, StreamText] = {}
+        self._last_stream: tuple[dict[str, Any], StreamText] | None = None
         self._note: dict[str, Any] | None = None
 
     def room(self) -> int:
         """Return how many bytes may still come."""
         if self.dropped:
             return 0
-        return self.limit - self.held - sum(stream.size for stream in self._streams.values())
+        last = 0 if self._last_stream is None else self._last_stream[1].size
+        return self.limit - self.held - last
 
     def drop(self, size: int) -> None:
         """Count `size` bytes as dropped, and say so in the cell."""
@@ -62,16 +63,28 @@ class CellOutputs:
         self._note["text"] = dropped_text(self.limit, self.dropped)
 
     def stream(self, name: str, text: str) -> None:
-        """Add to the stream of this name; all its text stands in one output."""
-        found = self._streams.get(name)
-        if found is None:
-            found = self._streams[name] = StreamText()
-            self.items.append({"output_type": "stream", "name": name, "text": found.parts})
-            self.held += OUTPUT_OVERHEAD
+        """Add to the output before if it is the same stream's, else begin another output."""
+        found = self._adjacent(name) or self._begin_stream(name)
         room = max(0, self.room())
         found.add(text[:room])
         if len(text) > room:
             self.drop(len(text) - room)
+
+    def _adjacent(self, name: str) -> StreamText | None:
+        if self._last_stream is None:
+            return None
+        output, text = self._last_stream
+        return text if self.items[-1] is output and output["name"] == name else None
+
+    def _begin_stream(self, name: str) -> StreamText:
+        if self._last_stream is not None:
+            self.held += self._last_stream[1].size
+        text = StreamText()
+        output = {"output_type": "stream", "name": name, "text": text.parts}
+        self._last_stream = output, text
+        self.items.append(output)
+        self.held += OUTPUT_OVERHEAD
+        return text
 
     def note(self, text: str) -> None:
         """Tell the reader of the notebook something that the kernel did not say."""
@@ -80,8 +93,7 @@ class CellOutputs:
     def clear(self) -> None:
         """Remove the outputs and what they weighed."""
         self.items.clear()
-        self._streams.clear()
-        self._note = None
+        self._last_stream = self._note = None
         self.held = self.dropped = 0
 
     def replied(self, message: Message) -> None:
