@@ -244,6 +244,20 @@ def test_a_kernel_started_early_is_adopted(tmp_path: Path, runtime: Path) -> Non
     assert list(runtime.iterdir()) == []
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_program_that_reads_its_input_finds_the_end_of_it(
+    tmp_path: Path, runtime: Path, early: bool
+) -> None:
+    started = start_early("python3", str(tmp_path), str(tmp_path / "a.ipynb")) if early else None
+    source = "import subprocess; print(subprocess.run('cat', capture_output=True))"
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        (output,) = await one_cell(runner, "python3", tmp_path, source)
+        assert "returncode=0, stdout=b''" in output["text"]
+
+    use(scenario, early=started)
+
+
 @pytest.mark.parametrize("wanted", ["other folder", "nothing"])
 def test_a_kernel_started_early_for_nothing_is_ended(
     tmp_path: Path, runtime: Path, wanted: str
@@ -351,6 +365,26 @@ def test_a_kernel_of_an_older_protocol(install: Any, tmp_path: Path, missing: st
         }
         json.dumps(cell)
         assert all(datetime.fromisoformat(time).tzinfo is not None for time in times.values())
+
+    use(scenario)
+
+
+def test_a_kernel_that_an_interrupt_ends_is_not_called_stubborn(
+    install: Any, tmp_path: Path
+) -> None:
+    source = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); time.sleep(60)"
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        kernel = await runner.start("python3", tmp_path, str(tmp_path / "a.ipynb"))
+        limits = CellLimits(timeout_seconds=0.5)
+        try:
+            done = await kernel.run_cell(
+                code_cell(source, "c"), 0, limits, lambda _: None, lambda _: None
+            )
+        finally:
+            await kernel.close()
+        assert done.status is Status.TIMEOUT
+        assert done.error.endswith("0.5 s and was interrupted, which ended its kernel.")
 
     use(scenario)
 

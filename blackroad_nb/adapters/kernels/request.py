@@ -26,7 +26,7 @@ class Request:
     ended: asyncio.Future[Ending]
     idle: bool = False
     reply: Mapping[str, Any] | None = None
-    heard: float = field(default_factory=monotonic)  # when its last message came
+    heard: float = field(default_factory=monotonic)  # when its last message or its reply came
 
     def end(self, how: Ending) -> None:
         if not self.ended.done():

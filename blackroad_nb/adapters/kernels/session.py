@@ -222,7 +222,9 @@ class KernelSession:
             return Status.TIMEOUT, f"{text}\n{error}" if error else text
         if how == "late":
             await self.host.kill()
-        value = f"The cell {limit}, did not react to an interrupt, and its kernel was killed."
+            value = f"The cell {limit}, did not react to an interrupt, and its kernel was killed."
+        else:
+            value = f"The cell {limit} and was interrupted, which ended its kernel."
         request.outputs.items.append(error_output("CellTimeout", value))
         return Status.TIMEOUT, error_text("CellTimeout", value)
 
@@ -292,6 +294,7 @@ class KernelSession:
         if request is None or message["parent_header"].get("msg_id") != request.msg_id:
             return
         request.reply = message["content"]
+        request.heard = monotonic()  # outputs may come for a while after the reply
         request.outputs.replied(message)
         if request.idle:
             request.end("done")
