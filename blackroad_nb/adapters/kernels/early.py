@@ -52,8 +52,6 @@ class EarlyKernel:
         self.settled = True
         self.process.kill()
         self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
         os.close(self.stderr)
         base = os.path.splitext(self.connection_file)[0]
         sockets = [f"{base}-ipc-{port}" for port in range(1, len(PORTS) + 1)]
@@ -82,7 +80,7 @@ def start_early(kernel: str, cwd: str, title: str) -> EarlyKernel | None:
             _command(spec, connection_file),
             cwd=cwd,
             env=_environment(spec, title),
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=write,
             start_new_session=True,
