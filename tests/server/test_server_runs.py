@@ -18,6 +18,9 @@ from jupyter_server.utils import ensure_async
 
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.kernels import ServerKernelRunner
+from blackroad_nb.adapters.kernels.host import KEPT
+from blackroad_nb.adapters.kernels.server_host import ServerHost
+from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels
 from blackroad_nb.adapters.memory import MemoryStore
 from blackroad_nb.core.document import code_cell, new_document, serialize_document
@@ -313,6 +316,62 @@ def test_the_time_without_use_begins_when_a_kernel_is_ready() -> None:
         await kernels.close()
 
     asyncio.run(scenario())
+
+
+HELD = {
+    "its process has started": (ServerKernelRunner, "_launch"),
+    "it is shown": (ServerHost, "show"),
+    "it is connected": (KernelSession, "open"),
+    "the server hears it": (ServerHost, "until_watched"),
+    "a warm one moves into the folder": (KernelSession, "run_quietly"),
+}
+
+
+@pytest.mark.parametrize("moment", HELD)
+def test_a_start_that_is_cancelled_leaves_no_kernel(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        warm = moment == "a warm one moves into the folder"
+        if warm:
+            bench.runner.refill()
+            await until(lambda: bench.runner.warm == 1)
+        (owner, name), reached, go = HELD[moment], asyncio.Event(), asyncio.Event()
+        real = getattr(owner, name)
+
+        async def held(*given: Any, **named: Any) -> Any:
+            found = await real(*given, **named)
+            reached.set()
+            await go.wait()
+            return found
+
+        monkeypatch.setattr(owner, name, held)
+        start = asyncio.create_task(
+            bench.runner.start("python3", bench.root, str(bench.root / "a.ipynb"), warm=warm)
+        )
+        await reached.wait()
+        bench.runner.retire()
+        start.cancel()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await start
+        await until(lambda: not bench.ids())
+        assert await bench.sessions.list_sessions() == []
+
+    play(scenario, warm_kernels=1)
+
+
+def test_kernels_that_are_kept_are_few(play: Callable[..., None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernels = []
+        for _ in range(KEPT + 1):
+            kernel = await bench.runner.start("python3", bench.root, str(bench.root / "a.ipynb"))
+            await kernel.close(shutdown=False)
+            kernels.append(kernel.kernel_id)
+        await until(lambda: sorted(bench.ids()) == sorted(kernels[1:]))
+        assert await bench.runner.attach(kernels[0]) is None
+
+    play(scenario)
 
 
 def test_signal_handlers_of_the_server_stay(play: Callable[..., None]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 START_TRIES = 3  # a kernel's ports are chosen first and bound later: others may come between
+KEPT = 4  # kernels kept for a resume at one time; the oldest goes first
 POLL_SECONDS = 0.25  # where the operating system cannot tell us of an exit
 
 

@@ -17,7 +17,7 @@ from jupyter_core.utils import ensure_dir_exists
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
 from blackroad_nb.adapters.kernels.early import EarlyKernel, private_sockets
-from blackroad_nb.adapters.kernels.host import START_TRIES
+from blackroad_nb.adapters.kernels.host import KEPT, START_TRIES
 from blackroad_nb.adapters.kernels.kernelspec import prepare_plain_kernel
 from blackroad_nb.adapters.kernels.local_host import LocalHost
 from blackroad_nb.adapters.kernels.session import KernelSession
@@ -26,7 +26,6 @@ from blackroad_nb.errors import KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import Clock, RunningKernel
 
 START_SECONDS = 60.0
-KEPT = 4  # kernels kept for a resume at one time; the oldest goes first
 
 
 def _now() -> datetime:

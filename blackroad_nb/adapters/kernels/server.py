@@ -17,11 +17,11 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, NoSuchKernel
 from jupyter_core.utils import ensure_async
 
 from blackroad_nb.adapters.kernels.channel import client_context, fresh_session
-from blackroad_nb.adapters.kernels.host import START_TRIES
+from blackroad_nb.adapters.kernels.host import KEPT, START_TRIES
 from blackroad_nb.adapters.kernels.server_host import ServerHost
 from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.adapters.kernels.warm import WarmKernels, is_ipython, start_arguments
-from blackroad_nb.errors import KernelNotFound, KernelStartFailed
+from blackroad_nb.errors import KernelFailed, KernelNotFound, KernelStartFailed
 from blackroad_nb.ports import Clock, RunningKernel
 
 START_SECONDS = 60.0
@@ -82,7 +82,11 @@ class ServerKernelRunner:
                 host = ready.host
                 assert isinstance(host, ServerHost)
                 host.refills = True
-                await host.show(title)
+                try:
+                    await host.show(title)
+                except BaseException:
+                    await ready.close()
+                    raise
                 return ready
         return await self.start_cold(kernel, cwd, title, refills=warm)
 
@@ -103,7 +107,8 @@ class ServerKernelRunner:
         while self._kept:
             _, host = self._kept.popitem()
             await host.stop(keep=False)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        while self._closing:
+            await asyncio.gather(*self._closing, return_exceptions=True)
         if self._context is not None:
             self._context.destroy(linger=0)
             self._context = None
@@ -116,22 +121,47 @@ class ServerKernelRunner:
         With `refills`, its end is the time to make kernels ready for later.
         """
         for tries_left in reversed(range(START_TRIES)):
-            host = ServerHost(self, await self._launch(kernel, cwd, title))
+            host = ServerHost(self, await self._launched(kernel, cwd, title))
             host.refills = refills
-            await host.show(title)
-            minding = asyncio.create_task(host.mind_ports())
             try:
-                session = await self._connect(host)
+                return await self._introduce(host, title)
             except KernelStartFailed as error:
                 if not (tries_left and host.may_have_lost_its_ports()):
                     raise
                 log.warning("%s It is started again with other ports.", error.message)
-                continue
-            finally:
-                minding.cancel()
-            await host.until_watched(session.greet)
-            return session
         raise AssertionError("the last try returns or raises")
+
+    async def _introduce(self, host: ServerHost, title: str) -> KernelSession:
+        """Show a kernel that was just started and connect to it; stop it if that fails."""
+        minding = asyncio.create_task(host.mind_ports())
+        session = None
+        try:
+            await host.show(title)
+            session = await self._connect(host)
+            await host.until_watched(session.greet)
+        except BaseException:
+            await (host.stop(keep=False) if session is None else session.close())
+            raise
+        finally:
+            minding.cancel()
+        return session
+
+    async def _launched(self, kernel: str, cwd: Path, title: str) -> str:
+        """Start a kernel's process; when cancelled meanwhile, stop it as soon as it is there.
+
+        A start that is cancelled half way leaves a process that no manager knows.
+        """
+        launch = asyncio.ensure_future(self._launch(kernel, cwd, title))
+        try:
+            return await asyncio.shield(launch)
+        except asyncio.CancelledError:
+            self.later(self._shut_down_launched(launch))
+            raise
+
+    async def _shut_down_launched(self, launch: asyncio.Future[str]) -> None:
+        with contextlib.suppress(KernelFailed, KernelNotFound):
+            kernel_id = await launch
+            await ensure_async(self._manager.shutdown_kernel(kernel_id, now=True))
 
     async def _launch(self, kernel: str, cwd: Path, title: str) -> str:
         try:
@@ -188,8 +218,10 @@ class ServerKernelRunner:
         return f"{title}-run-{uuid4().hex[:8]}"
 
     def keep(self, host: ServerHost) -> None:
-        """Remember a kernel for a resume."""
+        """Remember a kernel for a resume; the oldest of too many is stopped."""
         self._kept[host.kernel_id] = host
+        if len(self._kept) > KEPT:
+            self.later(self._kept.pop(next(iter(self._kept))).stop(keep=False))
 
     def later(self, work: Awaitable[None]) -> None:
         """Let something end without anybody waiting for it; `close` does."""

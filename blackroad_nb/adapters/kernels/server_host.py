@@ -31,6 +31,7 @@ class ServerHost:
         self.session_id: str | None = None
         self.title = ""
         self.refills = False
+        self._stopped = False
         self._robbed = False
         self._found_dead = False
         self._runner = runner
@@ -119,7 +120,10 @@ class ServerHost:
             with contextlib.suppress(HTTPError, KeyError):  # the user closed its session
                 await self.show(self.title, "kept for resume")
             self._runner.keep(self)
+        elif self._stopped:
+            return
         else:
+            self._stopped = True
             self._watch.close()
             # The server's manager looks for the end every 100 ms; no run waits for that.
             self._runner.later(self._end(now=self.died.is_set()))

@@ -57,8 +57,12 @@ class WarmKernels:
             session = await _started(task)
             if session is None:
                 continue
-            if await session.is_alive() and await session.run_quietly(_settling(cwd, title)):
-                return session
+            try:
+                if await session.is_alive() and await session.run_quietly(_settling(cwd, title)):
+                    return session
+            except BaseException:
+                await session.close()
+                raise
             await session.close()
         return None
 
