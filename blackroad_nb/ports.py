@@ -78,8 +78,11 @@ class Store(Protocol):
         """Every matching row, newest first, without holding them in memory."""
         ...
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
-        """Delete finished executions that started before; returns how many."""
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
+        """Delete the finished executions that started before and that the filters match.
+
+        The query's text, cursor and limit are not looked at. Returns how many went.
+        """
         ...
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]: ...

@@ -174,14 +174,15 @@ class MemoryStore:
         for execution in self._matching(query):
             yield execution
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
         self._check_open()
+        only = replace(only, text=None, cursor=None)
         gone = [
             e.id
             for e in self._executions.values()
             if e.status is not Status.PENDING
             and e.started_at < older_than
-            and notebook_id in (None, e.notebook_id)
+            and _matches(e, only, ())
         ]
         for id_ in gone:
             del self._executions[id_]

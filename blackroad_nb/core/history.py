@@ -46,6 +46,9 @@ class HistoryQuery:
     limit: int = DEFAULT_LIMIT
 
 
+EVERYTHING = HistoryQuery()
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some rows, newest first, and where to go on (None: this was the last page)."""

@@ -113,8 +113,8 @@ class OpeningStore:
         async for execution in (await self.opened()).stream_history(query):
             yield execution
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
-        return await (await self.opened()).delete_history(older_than, notebook_id)
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
+        return await (await self.opened()).delete_history(older_than, only)
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
         return await (await self.opened()).usage(query)

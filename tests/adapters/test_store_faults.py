@@ -133,7 +133,7 @@ def test_pages_of_noise_are_told_when_they_are_met(tmp_path):
             lambda: store.history(HistoryQuery(cursor=10_000, limit=1000)),
             lambda: store.history(HistoryQuery(text="print", cursor=9_000, limit=1000)),
             lambda: store.record([row(n) for n in range(500)]),
-            lambda: store.delete_history(row(1).started_at.replace(year=2030)),
+            lambda: store.delete_history(row(1).started_at.replace(year=2030), HistoryQuery()),
         ):
             with pytest.raises(StoreCorrupt) as caught:
                 await ask()

@@ -218,10 +218,10 @@ def test_deleting_history_is_by_age_and_leaves_what_runs(holds):
                 execution(4, started_at=NOON),
             ]
         )
-        assert await store.delete_history(NOON, "notebook-1") == 1
+        assert await store.delete_history(NOON, HistoryQuery(notebook_id="notebook-1")) == 1
         assert await found(store) == ["4", "3", "2"]
-        assert await store.delete_history(NOON) == 1
-        assert await store.delete_history(NOON) == 0
+        assert await store.delete_history(NOON, HistoryQuery()) == 1
+        assert await store.delete_history(NOON, HistoryQuery()) == 0
         assert await found(store, text="print") == ["4", "3"]
         assert sum(total.executions for total in await store.usage(UsageQuery())) == 3
 
@@ -231,7 +231,7 @@ def test_deleting_history_is_by_age_and_leaves_what_runs(holds):
 def test_what_was_deleted_is_neither_stored_nor_counted_again(holds):
     async def scenario(store):
         await store.record([execution(1)])
-        await store.delete_history(NOON + DAY)
+        await store.delete_history(NOON + DAY, HistoryQuery())
         assert await store.record([execution(1)]) == 0
         assert await found(store) == []
         assert await store.usage(UsageQuery()) == (UsageTotal("2026-03-01", 1, 1000),)
@@ -243,7 +243,7 @@ def test_many_rows_are_deleted_whole(holds):
     async def scenario(store):
         await store.record([execution(n, path="/data/x.ipynb") for n in range(1700)])
         (registered,) = (await store.list_notebooks()).items
-        assert await store.delete_history(NOON + 1200 * SECOND) == 1200
+        assert await store.delete_history(NOON + 1200 * SECOND, HistoryQuery()) == 1200
         await store.delete_notebook(registered.id)
         assert await found(store) == []
 

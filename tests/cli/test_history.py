@@ -56,6 +56,18 @@ def test_search_finds_words_in_source_and_error(cli: CommandLine, ran: str) -> N
     assert cli("search", "--status", "success", "apples", "--limit", "1").json
 
 
+def test_deleting_takes_only_what_the_filters_choose(cli: CommandLine, ran: str) -> None:
+    old = ("--delete", "--older-than", "2099-01-01")
+    for missed in (("--user", "nobody-else"), ("--since", "2098-01-01"), ("--until", "2020-01-01")):
+        assert cli("history", "--all", *old, *missed).json == {"deleted": 0}
+    assert cli("history", "--all", *old, "--status", "error").json == {"deleted": 1}
+    assert [row["status"] for row in cli("history", ran).json] == ["success", "success"]
+    for unusable in (("--limit", "1"), ("--cursor", "9"), ("--format", "json")):
+        refused = cli("history", "--all", *old, *unusable)
+        assert (refused.code, unusable[0] in refused.err) == (2, True)
+    assert len(cli("history", ran).json) == 2
+
+
 def test_deleting_is_explicit(cli: CommandLine, ran: str) -> None:
     assert cli("history", ran, "--delete", "--older-than", "1d").json == {"deleted": 0}
     assert len(cli("history", ran).json) == 3

@@ -106,6 +106,12 @@ async def test_what_is_old_goes_when_asked(api: Api, recorded: Recorded) -> None
     gone = await api("DELETE", "history", older_than="2026-11-01T12:02:00Z")
     assert gone.json == {"deleted": 2}
     assert numbers((await api("GET", "history")).json["items"]) == [5, 4, 3, 2]
+    late = {"older_than": "2027-01-01T00:00:00Z"}
+    failed = await api("DELETE", "history", **late, status="error", user="bob")
+    assert failed.json == {"deleted": 1}
+    assert numbers((await api("GET", "history")).json["items"]) == [4, 3, 2]
+    for unusable in ({"limit": "1"}, {"q": "value"}, {"cursor": "3"}):
+        assert (await api("DELETE", "history", **late, **unusable)).status == 400
     other = await api("DELETE", "history", older_than="2027-01-01T00:00:00Z", notebook_id="other")
     assert (other.status, other.json["code"]) == (404, "notebook_not_found")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from blackroad_nb.adapters.sqlite import rows
@@ -97,6 +98,19 @@ def history_page(found: tuple[Execution, ...], limit: int) -> Page[Execution]:
     if len(found) <= limit:
         return Page(found, None)
     return Page(found[:limit], str(found[limit - 1].seq))
+
+
+def deletable(older_than: datetime, only: HistoryQuery, after: int, most: int) -> Read[int]:
+    """Ask for `most` finished rows behind `after` that started before, in order."""
+    filters, values = _filters(only, "e.seq")
+    values |= {"older_than": rows.moment_text(older_than), "after": after, "limit": most}
+    text = statements("executions")["deletable"].format(filters=filters)
+    return Read(text, values, lambda row: int(row[0]))
+
+
+def rows_of_notebook(notebook_id: str, most: int) -> Read[int]:
+    values = {"notebook_id": rows.text(notebook_id), "limit": most}
+    return Read(statements("executions")["of_notebook"], values, lambda row: int(row[0]))
 
 
 def open_executions(process: str) -> Read[Execution]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
@@ -125,7 +126,8 @@ class SqliteStore:
 
     async def delete_notebook(self, notebook_id: str) -> None:
         await self.get_notebook(notebook_id)
-        await self._delete_slices("delete_of_notebook", {"notebook_id": notebook_id})
+        while found := await self._database.read(reads.rows_of_notebook(notebook_id, _SLICE)):
+            await self._delete_rows(found)
 
         async def unit(connection: aiosqlite.Connection) -> None:
             sql = statements("notebooks")["delete"]
@@ -176,22 +178,20 @@ class SqliteStore:
                 yield execution
             query = replace(query, cursor=found[-1].seq)
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
-        values = {"until": rows.moment_text(older_than), "notebook_id": notebook_id}
-        return await self._delete_slices("delete_old", values)
-
-    async def _delete_slices(self, name: str, values: rows.Values) -> int:
-        sql = statements("executions")
-        filters = sql["by_notebook"] if values["notebook_id"] is not None else ""
-        text = sql[name].format(filters=filters)
-        total = 0
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
+        total, after = 0, 0
         while True:
-            gone: int = await self._database.write(
-                lambda connection: _changed(connection, text, {**values, "slice": _SLICE})
-            )
-            total += gone
-            if gone < _SLICE:
+            # Found by a reader: looking for rows must not keep other writers waiting.
+            found = await self._database.read(reads.deletable(older_than, only, after, _SLICE))
+            total += await self._delete_rows(found)
+            if len(found) < _SLICE:
                 return total
+            after = found[-1]
+
+    async def _delete_rows(self, found: Sequence[int]) -> int:
+        values = {"found": json.dumps(found)}
+        sql = statements("executions")["delete"]
+        return int(await self._database.write(lambda connection: _changed(connection, sql, values)))
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
         return await self._database.read(reads.usage(query))

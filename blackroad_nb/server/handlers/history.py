@@ -40,12 +40,7 @@ _FORMAT = Parameter(
     {"type": "string", "enum": ["json", *_FORMATS], "default": "json"},
     "json is one page; the others hold all that matches, or the newest `limit`.",
 )
-_FILTERS = (
-    Parameter(
-        "q",
-        SEARCH,
-        "words that all occur in source or error.",
-    ),
+_CHOICE = (
     OF_NOTEBOOK,
     Parameter("user", WORD, "only what this user ran."),
     Parameter("run_id", WORD, "only the cells of this headless run."),
@@ -56,6 +51,10 @@ _FILTERS = (
     ),
     SINCE,
     UNTIL,
+)
+_FILTERS = (
+    Parameter("q", SEARCH, "words that all occur in source or error."),
+    *_CHOICE,
 )
 
 
@@ -105,15 +104,16 @@ class History(Download):
             summary="Delete finished executions that started before a time",
             query=(
                 Parameter("older_than", TIME, "what started before this goes.", required=True),
-                OF_NOTEBOOK,
+                *_CHOICE,
             ),
             answers={200: Answer("How many went", refer("Deleted"))},
             refusals=(404,),
         )
     )
     async def delete(self, asked: Asked) -> None:
-        older_than, notebook_id = asked.query["older_than"], asked.query.get("notebook_id")
-        self.answer({"deleted": await self.parts.history.delete(older_than, notebook_id)})
+        only = dict(asked.query)
+        older_than = only.pop("older_than")
+        self.answer({"deleted": await self.parts.history.delete(older_than, history_query(only))})
 
 
 def history_query(given: Mapping[str, Any]) -> HistoryQuery:

@@ -116,20 +116,19 @@ SELECT process FROM executions WHERE status = 'pending' AND process IS NOT NULL
 UNION
 SELECT process FROM runs WHERE status IN ('pending', 'running') AND process IS NOT NULL
 
--- name: delete_old
--- A slice of the finished rows that started before; whoever calls repeats it.
-DELETE FROM executions
-WHERE seq IN (
-    SELECT e.seq
-    FROM executions AS e
-    WHERE e.status <> 'pending'
-        AND e.started_at < :until
-        AND e.seq <= (SELECT max(last_seq) FROM execution_days WHERE day <= substr(:until, 1, 10))
-        {filters}
-    LIMIT :slice
-)
+-- name: deletable
+SELECT e.seq
+FROM executions AS e
+WHERE e.seq > :after AND e.status <> 'pending'
+    AND e.started_at < :older_than
+    AND e.seq <= (SELECT max(last_seq) FROM execution_days WHERE day <= substr(:older_than, 1, 10))
+    {filters}
+ORDER BY e.seq
+LIMIT :limit
 
--- name: delete_of_notebook
--- A slice of a notebook's rows, so that deleting it never holds the file for long.
-DELETE FROM executions
-WHERE seq IN (SELECT seq FROM executions WHERE notebook_id = :notebook_id LIMIT :slice)
+-- name: of_notebook
+SELECT seq FROM executions WHERE notebook_id = :notebook_id LIMIT :limit
+
+-- name: delete
+-- A slice, so that deleting never holds the file for long.
+DELETE FROM executions WHERE seq IN (SELECT value FROM json_each(:found))
