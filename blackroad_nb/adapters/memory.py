@@ -12,19 +12,16 @@ from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import (
     HistoryQuery,
     Page,
-    Term,
     check_cursor,
     check_limit,
     check_query,
-    folded,
     place_after,
     read_place,
-    search_terms,
-    words_of,
 )
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run
+from blackroad_nb.core.search import Term, folded, search_parts, search_terms, words_of
 from blackroad_nb.core.usage import (
     UsageEvent,
     UsageQuery,
@@ -165,14 +162,17 @@ class MemoryStore:
         return notebook.id
 
     async def history(self, query: HistoryQuery) -> Page[Execution]:
-        found = self._matching(query)
+        found = [
+            execution if query.outputs else replace(execution, output=None)
+            for execution in self._matching(query)
+        ]
         if len(found) <= query.limit:
             return Page(tuple(found), None)
         return Page(tuple(found[: query.limit]), str(found[query.limit - 1].seq))
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         for execution in self._matching(query):
-            yield execution
+            yield execution if query.outputs else replace(execution, output=None)
 
     async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
         self._check_open()
@@ -278,8 +278,17 @@ def _matches(execution: Execution, query: HistoryQuery, terms: Sequence[Term]) -
         return False
     if query.until is not None and execution.started_at >= query.until:
         return False
-    texts = [_folded_words(execution.source), _folded_words(execution.error or "")]
+    if query.root is not None and not _within_root(execution, query):
+        return False
+    parts = search_parts(execution.source, execution.error)
+    texts = [_folded_words(text or "") for text in (execution.source, execution.error, parts)]
     return all(any(_holds(words, term) for words in texts) for term in terms)
+
+
+def _within_root(execution: Execution, query: HistoryQuery) -> bool:
+    if execution.path is None or not posixpath.isabs(execution.path):
+        return execution.server is not None and execution.server == query.server
+    return execution.path.startswith(f"{(query.root or '').rstrip('/')}/")
 
 
 def _folded_words(text: str) -> list[str]:

@@ -106,6 +106,8 @@ SOURCES = {
     "3": "model.fit(X_train, y_train)  # naïve",
     "4": "print('日本語 текст')",
     "5": "x = 'quoted \"words\" here'",
+    "7": "frame = DataFrame(httpServer)  # 東京都 大阪",
+    "8": "価格price = '텍스트' + '😀→'  # ｶﾅ データ",
 }
 
 
@@ -135,6 +137,28 @@ SOURCES = {
         ("source:numpy", []),
         ("日本語", ["4"]),
         ("日本*", ["4"]),
+        ("日", ["4"]),
+        ("本語", ["4"]),
+        ("語日", []),
+        ("東京", ["7"]),
+        ("京都", ["7"]),
+        ("都大", []),
+        ("東 阪", ["7"]),
+        ("텍스", ["8"]),
+        ("ータ", ["8"]),
+        ("価格", ["8"]),
+        ("価格price", ["8"]),
+        ("price", ["8"]),
+        ("😀", ["8"]),
+        ("😀 텍", ["8"]),
+        ("→", ["8"]),
+        ("😁", []),
+        ("Server", ["7"]),
+        ("data", ["7"]),
+        ("DATAFRAME", ["7"]),
+        ("datafr*", ["7"]),
+        ("serv*", ["7"]),
+        ("ataframe", []),
         ("те*", ["4"]),
         ('"quoted words"', ["5"]),
         ('unbalanced "quoted words', ["5"][:0]),
@@ -158,7 +182,7 @@ def test_words_are_found_in_source_and_error(holds, text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "*", '""', "-- ;", "\N{PILE OF POO}", "a*", '"numpy as*"', "x " * 51]
+    "text", ["", "   ", "*", '""', "-- ;", "->", "{", "a*", '"numpy as*"', "x " * 51]
 )
 def test_a_search_without_words_is_refused(holds, text):
     async def scenario(store):

@@ -21,6 +21,7 @@ from blackroad_nb.adapters.sqlite.faults import (
     primary_code,
     told_plainly,
 )
+from blackroad_nb.core.search import search_parts
 from blackroad_nb.errors import StoreCorrupt, StoreError, StoreTooNew
 
 APPLICATION_ID = 0x42524E42  # "BRNB" in the file's header
@@ -161,6 +162,9 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOO
     """Apply what is missing; each migration and its number commit together."""
     if recognise(connection, path, schema) == len(migrations(schema)):
         return
+    # Source: https://www.sqlite.org/lang_altertable.html section 7, steps 1 and 12.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.create_function("search_parts", 2, search_parts, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = recognise(connection, path, schema)  # somebody else may have been faster
@@ -173,6 +177,7 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOO
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 def split_statements(script: str) -> Iterator[str]:

@@ -20,13 +20,13 @@ from blackroad_nb.core.history import (
     check_cursor,
     check_limit,
     check_query,
-    fts_expression,
     place_after,
     read_place,
 )
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
+from blackroad_nb.core.search import fts_expression, words_of
 from blackroad_nb.core.usage import UsageQuery, UsageTotal, check_usage_query, day_windows
 
 T = TypeVar("T")
@@ -76,22 +76,22 @@ def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebo
 def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
     """Ask for `most` rows, by default one more than the page holds."""
     check_query(query)
-    name = "search" if _match(query) else "history"
-    return search(query, name, query.limit + 1 if most is None else most, rows.execution_of)
-
-
-def search(query: HistoryQuery, name: str, most: int, build: Callable[[rows.Row], T]) -> Read[T]:
-    """Ask one of the statements that take filters."""
     sql = statements("executions")
     match = _match(query)
     filters, values = _filters(query, "t.rowid" if match else "e.seq")
     values["cursor"] = _END if query.cursor is None else query.cursor
-    values["limit"] = most
+    values["limit"] = query.limit + 1 if most is None else most
     if match:
         values["match"] = match
     before = ":cursor" if query.until is None else sql["before_until"]
-    text = sql[name].format(columns=sql["columns"], before=before, filters=filters)
-    return Read(text, values, build)
+    text = sql["search" if match else "history"].format(
+        columns=_columns(query.outputs), before=before, filters=filters
+    )
+    return Read(text, values, rows.execution_of)
+
+
+def _columns(outputs: bool) -> str:
+    return statements("executions")["columns"].format(output="e.output" if outputs else "NULL")
 
 
 def history_page(found: tuple[Execution, ...], limit: int) -> Page[Execution]:
@@ -115,23 +115,26 @@ def rows_of_notebook(notebook_id: str, most: int) -> Read[int]:
 
 def open_executions(process: str) -> Read[Execution]:
     sql = statements("executions")
-    text = sql["open"].format(columns=sql["columns"])
+    text = sql["open"].format(columns=_columns(outputs=True))
     return Read(text, {"process": process}, rows.execution_of)
 
 
 def _match(query: HistoryQuery) -> str | None:
     """Return what to ask the text index, or None where a plain index answers better."""
-    if query.text is None and (query.run_id or not (query.user or query.status)):
+    narrow = query.user or query.status
+    folder = " ".join(words_of(query.root or ""))
+    if query.text is None and (query.run_id or (not narrow and (query.notebook_id or not folder))):
         return None
-    scope = []
+    parts = [f"{{source error parts}} : ({fts_expression(query.text)})"] if query.text else []
+    if folder:
+        # Words only, so it may find more; the filter on the path itself decides.
+        parts.append(f'(path : ^"{folder}" OR scope : v{_hex(query.server or "")})')
     if query.notebook_id is not None:
-        scope.append(f"n{_hex(query.notebook_id)}")
+        parts.append(f"scope : n{_hex(query.notebook_id)}")
     if query.user is not None:
-        scope.append(f"u{_hex(query.user)}")
+        parts.append(f"scope : u{_hex(query.user)}")
     if query.status is not None:
-        scope.append(f"s{query.status.value}")
-    parts = [f"{{source error}} : ({fts_expression(query.text)})"] if query.text else []
-    parts.extend(f"scope : {word}" for word in scope)
+        parts.append(f"scope : s{query.status.value}")
     return " AND ".join(parts)
 
 
@@ -151,7 +154,13 @@ def _filters(query: HistoryQuery, seq: str) -> tuple[str, rows.Values]:
     used = {key: pair for key, pair in wanted.items() if pair[1] is not None}
     sql = statements("executions")
     parts = [sql[name].format(seq=seq) for name, _ in used.values()]
-    return "\n".join(parts), {key: value for key, (_, value) in used.items()}
+    values: rows.Values = {key: value for key, (_, value) in used.items()}
+    if query.root is not None:
+        below = rows.text(query.root).rstrip("/")
+        parts.append(sql["by_root"])
+        values |= {"below": f"{below}/", "beyond": f"{below}0"}  # "0" follows "/"
+        values["server"] = rows.optional_text(query.server)
+    return "\n".join(parts), values
 
 
 def usage(query: UsageQuery) -> Read[UsageTotal]:

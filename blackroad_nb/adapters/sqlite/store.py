@@ -14,7 +14,7 @@ from typing import Any
 
 import aiosqlite
 
-from blackroad_nb.adapters.sqlite import prefixes, reads, rows
+from blackroad_nb.adapters.sqlite import reads, rows
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
 from blackroad_nb.adapters.sqlite.joining import Membership, join, join_to_read, leave
@@ -161,10 +161,7 @@ class SqliteStore:
 
     async def history(self, query: HistoryQuery) -> Page[Execution]:
         check_query(query)
-        read: reads.Read[Execution] | None = None
-        if first := prefixes.candidates(query):
-            read = prefixes.page_of(query, await self._database.read(first))
-        found = await self._database.read(read or reads.history(query))
+        found = await self._database.read(reads.history(query))
         return reads.history_page(found, query.limit)
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
