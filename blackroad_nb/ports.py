@@ -39,9 +39,9 @@ class Store(Protocol):
     async def find_notebook(self, path: str) -> Notebook | None: ...
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
-        """Newest update first; no limit means all of them."""
+        """Newest update first; no limit means all of them. `root` asks for those below it."""
         ...
 
     async def update_notebook(self, notebook: Notebook) -> None:
@@ -70,8 +70,12 @@ class Store(Protocol):
         """
         ...
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
-        """One page, newest recorded first."""
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        """One page, newest recorded first; it ends early after about `most_bytes`."""
+        ...
+
+    async def output(self, execution_id: str) -> str | None:
+        """Return the outputs of one execution, as JSON; None where there are none."""
         ...
 
     def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
@@ -97,9 +101,16 @@ class Store(Protocol):
         ...
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
-        """One page, newest recorded first, whenever they started, if at all."""
+        """One page, newest recorded first, whenever they started, if at all.
+
+        Without a notebook, `root` asks for the runs of files below it.
+        """
         ...
 
     # kernels -------------------------------------------------------------------

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from uuid import uuid4
 
 from blackroad_nb.core.execution import Execution, Status
@@ -15,6 +16,7 @@ from blackroad_nb.core.history import (
     check_cursor,
     check_limit,
     check_query,
+    is_below,
     place_after,
     read_place,
 )
@@ -82,10 +84,11 @@ class MemoryStore:
         return next((n for n in self._notebooks.values() if n.path == path), None)
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
         self._check_open()
         ordered = sorted(self._notebooks.values(), key=lambda n: n.id)
+        ordered = [n for n in ordered if root is None or is_below(n.path, root)]
         ordered.sort(key=lambda n: n.updated_at, reverse=True)
         if cursor is not None:
             at, after = read_place(cursor)
@@ -161,11 +164,20 @@ class MemoryStore:
         self._notebooks[notebook.id] = replace(notebook, updated_at=latest)
         return notebook.id
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
+    async def output(self, execution_id: str) -> str | None:
+        self._check_open()
+        found = self._executions.get(execution_id)
+        return None if found is None else found.output
+
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
         found = [
             execution if query.outputs else replace(execution, output=None)
             for execution in self._matching(query)
         ]
+        if most_bytes is not None:
+            spent = accumulate(len(e.source) + len(e.output or "") for e in found)
+            whole = sum(size < most_bytes for size in spent) + 1
+            query = replace(query, limit=min(query.limit, whole))
         if len(found) <= query.limit:
             return Page(tuple(found), None)
         return Page(tuple(found[: query.limit]), str(found[query.limit - 1].seq))
@@ -224,7 +236,11 @@ class MemoryStore:
         return self._runs[run_id]
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
         self._check_open()
         check_limit(limit)
@@ -234,6 +250,7 @@ class MemoryStore:
             for run in reversed(self._runs.values())
             if notebook_id in (None, run.notebook_id)
             and (cursor is None or (run.seq or 0) < cursor)
+            and (root is None or notebook_id is not None or is_below(run.path, root))
         ]
         if len(found) <= limit:
             return Page(tuple(found), None)
@@ -288,7 +305,7 @@ def _matches(execution: Execution, query: HistoryQuery, terms: Sequence[Term]) -
 def _within_root(execution: Execution, query: HistoryQuery) -> bool:
     if execution.path is None or not posixpath.isabs(execution.path):
         return execution.server is not None and execution.server == query.server
-    return execution.path.startswith(f"{(query.root or '').rstrip('/')}/")
+    return is_below(execution.path, query.root or "")
 
 
 def _folded_words(text: str) -> list[str]:

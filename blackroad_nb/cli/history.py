@@ -76,6 +76,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cursor", metavar="SEQ", type=whole_number(), help="go on after the row of this seq"
     )
+    parser.add_argument(
+        "--no-outputs", action="store_true", help="leave outputs out, which can be large"
+    )
     parser.add_argument("--format", choices=FORMATS, help="default: json")
 
 
@@ -102,8 +105,8 @@ def _delete(arguments: argparse.Namespace) -> int:
     from blackroad_nb.cli.parts import notebook_id, run_with_parts
     from blackroad_nb.errors import InvalidInput
 
-    for name in ("limit", "cursor", "format"):
-        if getattr(arguments, name) is not None:
+    for name in ("limit", "cursor", "format", "no-outputs"):
+        if vars(arguments)[name.replace("-", "_")]:
             raise InvalidInput(
                 f"--delete cannot be limited by --{name}; leave it out, or choose rows with"
                 " --user, --status, --since and --until."
@@ -160,6 +163,7 @@ def _query(arguments: argparse.Namespace, notebook_id: str | None) -> HistoryQue
         text=arguments.text,
         cursor=arguments.cursor,
         limit=arguments.limit or DEFAULT_LIMIT,
+        outputs=not arguments.no_outputs,
     )
 
 

@@ -61,6 +61,19 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
+def bounds_below(root: str | None) -> tuple[str | None, str | None]:
+    """Return the bounds of all paths below a folder: the first, and one behind the last."""
+    if root is None:
+        return None, None
+    folder = root.rstrip("/")
+    return f"{folder}/", f"{folder}0"  # "0" follows "/"
+
+
+def is_below(path: str, root: str) -> bool:
+    """Tell whether a file lies below a folder, by their names alone."""
+    return path.startswith(f"{root.rstrip('/')}/")
+
+
 def place_after(moment: datetime, name: str) -> str:
     """Return the cursor of a list ordered by time, then by name; safe within a URL."""
     return f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{name}"

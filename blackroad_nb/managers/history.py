@@ -21,13 +21,13 @@ class HistoryManager:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def search(self, query: HistoryQuery) -> Page[Execution]:
-        """Return one page, newest recorded first.
+    async def search(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        """Return one page, newest recorded first; it ends early after about `most_bytes`.
 
         Raises:
             InvalidInput: a filter, the limit or the cursor is not acceptable.
         """
-        return await self._store.history(check_query(query))
+        return await self._store.history(check_query(query), most_bytes)
 
     async def stream(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         """Yield every matching row, newest first, whatever the query's limit.

@@ -89,6 +89,9 @@ SEQ_CURSOR = Parameter(
 )
 SINCE = Parameter("since", TIME, "only what started then or later.")
 UNTIL = Parameter("until", TIME, "only what started before.")
+OUTPUTS = Parameter(
+    "outputs", FLAG, "1 brings the outputs too, which can be large; they are null otherwise."
+)
 OF_NOTEBOOK = Parameter("notebook_id", WORD, "only what belongs to this notebook.")
 
 # request bodies --------------------------------------------------------------------
@@ -167,7 +170,11 @@ _CELL = _whole(
     execution_count=_or_null("integer"),
     duration_ms=_or_null("integer"),
     error=_or_null("string"),
-    outputs={"type": "array", "items": {"type": "object"}},
+    outputs={
+        "type": ["array", "null"],
+        "items": {"type": "object"},
+        "description": "nbformat outputs; null unless `outputs=1` asks for them.",
+    },
 )
 COMPONENTS: dict[str, Schema] = {
     "Error": closed(("code", "message"), code=TEXT, message=TEXT),
@@ -212,7 +219,12 @@ COMPONENTS: dict[str, Schema] = {
         execution_count=_or_null("integer"),
         status={"type": "string", "enum": _STATUSES},
         source=TEXT,
-        output={"type": ["array", "null"], "items": {"type": "object"}},
+        output={
+            "type": ["array", "null"],
+            "items": {"type": "object"},
+            "description": "nbformat outputs; null where none were kept, and unless "
+            "`outputs=1` asks for them.",
+        },
         error=_or_null("string"),
         started_at=TIME,
         finished_at=_or_null("string", format="date-time"),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
 from blackroad_nb.config import operator_templates
-from blackroad_nb.errors import BlackRoadError, StoreError
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
 from blackroad_nb.managers.notebooks import NotebookManager
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.templates import TemplateManager
@@ -65,7 +66,11 @@ class Parts:
         self.settings = settings
         self.root = root
         self.serverapp = serverapp
-        self.store = OpeningStore(self._open_store)
+        self.store = OpeningStore(
+            self._open_store,
+            os.path.realpath(root),
+            lambda: self.names.server(self.serverapp.port),
+        )
         self.files = DiskNotebookFiles((root,))
         self.names = Names(os.environ)
         self._misconfigured = misconfigured
@@ -184,6 +189,14 @@ class Parts:
     def below_root(self, path: str) -> str:
         """Read a path of the API: relative ones start at the server's root folder."""
         return str(self.root / path)
+
+    async def registered(self, path: str) -> Notebook:
+        """Return the notebook registered for a path of the API. Raises NotebookNotFound."""
+        resolved = str(self.files.resolve(self.below_root(path)))
+        found = await self.store.find_notebook(resolved)
+        if found is None:
+            raise NotebookNotFound(f"{resolved!r} is not registered, so it has no runs.")
+        return found
 
     async def health(self) -> dict[str, Any]:
         """Say what works and what does not."""

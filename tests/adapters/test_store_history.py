@@ -221,6 +221,48 @@ def test_pages_of_a_long_prefix_are_those_of_the_whole_search(holds, text, limit
     holds(scenario)
 
 
+def test_outputs_are_left_out_on_request_and_end_a_page(holds):
+    async def scenario(store):
+        output = '[{"output_type":"stream","name":"stdout","text":"' + "x" * 100_000 + '"}]'
+        await store.record([execution(n, output=output) for n in range(5)])
+        for text in (None, "print"):
+            plain = await store.history(HistoryQuery(text=text, outputs=False))
+            assert [e.output for e in plain.items] == [None] * 5
+            streamed = store.stream_history(HistoryQuery(text=text, outputs=False))
+            assert [e.output async for e in streamed] == [None] * 5
+            first = await store.history(HistoryQuery(text=text), 150_000)
+            assert ids(first) == ["4", "3"]
+            query = HistoryQuery(text=text, cursor=int(first.next_cursor), limit=3)
+            assert ids(await store.history(query, 10**9)) == ["2", "1", "0"]
+            short = await store.history(replace(query, limit=1), 10**9)
+            assert (ids(short), short.next_cursor) == (["2"], "3")
+        assert await store.output("execution-3") == output
+        assert await store.output("nothing") is None
+
+    holds(scenario)
+
+
+def test_folders_limit_rows_to_those_below(holds):
+    async def scenario(store):
+        places = ["/data/team/a.ipynb", "/data/team-b/a.ipynb", "/data/TEAM/a.ipynb"]
+        places += ["/data/team/deep/b.ipynb", None, None, "/x/data/team/a.ipynb"]
+        rows = [
+            execution(n, path=path, server=f"server-{n}", user="ada")
+            for n, path in enumerate(places)
+        ]
+        await store.record(rows)
+        for filters in ({}, {"text": "print"}, {"user": "ada"}, {"status": Status.SUCCESS}):
+            assert await found(store, root="/data/team", **filters) == ["3", "0"]
+            assert await found(store, root="/data/team/", **filters) == ["3", "0"]
+            own = await found(store, root="/data/team", server="server-4", **filters)
+            assert own == ["4", "3", "0"]
+            assert await found(store, root="/nowhere", **filters) == []
+            everywhere = await found(store, root="/", **filters)
+            assert everywhere == ["6", "3", "2", "1", "0"]
+
+    holds(scenario)
+
+
 def test_filters_are_not_words(holds):
     async def scenario(store):
         await store.add_notebook(notebook(1))

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from rest_client import Api
 from tornado.simple_httpclient import HTTPStreamClosedError
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.run import Run, RunStatus
 from blackroad_nb.errors import StoreError
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -116,8 +119,49 @@ async def test_what_is_old_goes_when_asked(api: Api, recorded: Recorded) -> None
     assert (other.status, other.json["code"]) == (404, "notebook_not_found")
 
 
+async def test_what_belongs_to_files_elsewhere_stays_out_of_reach(
+    api: Api, app: Any, recorded: Recorded, tmp_path: Path
+) -> None:
+    """Two servers may share a database and have different people at their ends."""
+    store = await app.parts.store.opened()
+    elsewhere = str(tmp_path / "elsewhere.ipynb")
+    consoles = [replace(recorded[0], id=f"console-{n}", path=None) for n in range(2)]
+    here = app.parts.names.server(app.serverapp.port)
+    await store.record([replace(recorded[0], id="elsewhere", path=elsewhere, user="ada")])
+    await store.record([consoles[0], replace(consoles[1], server=here)])
+    notebook = await store.find_notebook(elsewhere)
+    run = Run("run-1", notebook.id, RunStatus.SUCCESS, {}, elsewhere, "python3")
+    await store.put_run(run)
+
+    for filters in ({}, {"user": "ada"}, {"q": "value"}, {"status": "success"}):
+        ids = {row["id"] for row in (await api("GET", "history", **filters)).json["items"]}
+        assert "console-1" in ids
+        assert not {"elsewhere", "console-0"} & ids
+    assert b"elsewhere" not in (await api("GET", "history", format="jsonl")).body
+    for route in ("notebooks", "executions"):
+        listed = (await api("GET", route)).json["items"]
+        assert elsewhere not in {item["path"] for item in listed}
+    for method, route in (
+        ("GET", f"notebooks/{notebook.id}"),
+        ("DELETE", f"notebooks/{notebook.id}"),
+        ("GET", "executions/run-1"),
+        ("GET", "executions/run-1/events"),
+        ("POST", "executions/run-1/cancel"),
+    ):
+        refused = await api(method, route)
+        assert (refused.status, refused.json["code"]) == (403, "path_not_allowed")
+    for method in ("GET", "DELETE"):
+        query = {"older_than": "2027-01-01T00:00:00Z"} if method == "DELETE" else {}
+        assert (await api(method, "history", notebook_id=notebook.id, **query)).status == 403
+    assert (await api("GET", "history", notebook_id="nothing")).status == 404
+    gone = await api("DELETE", "history", older_than="2027-01-01T00:00:00Z")
+    assert gone.json == {"deleted": 7}
+    left = (await store.history(HistoryQuery())).items
+    assert {row.id for row in left} == {"elsewhere", "console-0"}
+
+
 async def test_a_large_stream_arrives_in_pieces(
-    api: Api, app: Any, jp_fetch: Callable[..., Any]
+    api: Api, app: Any, jp_fetch: Callable[..., Any], jp_root_dir: Path
 ) -> None:
     rows = [
         Execution(
@@ -125,6 +169,7 @@ async def test_a_large_stream_arrives_in_pieces(
             status=Status.SUCCESS,
             source="x" * 1000,
             started_at=NOON,
+            path=str(jp_root_dir / "study.ipynb"),
         )
         for number in range(500)
     ]

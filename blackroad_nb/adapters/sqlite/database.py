@@ -77,8 +77,11 @@ class Database:
                 found: Any = await connection.execute_fetchall(read.sql, read.values)
         return read.all(found)
 
-    async def read_part(self, read: Read[T], most_bytes: int) -> tuple[T, ...]:
-        """Return the first rows of a question, as many as about `most_bytes` hold."""
+    async def read_part(self, read: Read[T], most_bytes: int) -> tuple[tuple[T, ...], bool]:
+        """Return the first rows of a question, as many as about `most_bytes` hold.
+
+        The second value tells whether more rows may follow.
+        """
         found: list[Any] = []
         size = 0
         with told_plainly(self.path):
@@ -93,7 +96,7 @@ class Database:
                         break
                     found.extend(part)
                     size += sum(map(_size, part))
-        return read.all(found)
+        return read.all(found), size >= most_bytes
 
     async def close(self) -> None:
         """Finish what waits, then let go of the file. Can be repeated."""

@@ -17,6 +17,7 @@ from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import (
     HistoryQuery,
     Page,
+    bounds_below,
     check_cursor,
     check_limit,
     check_query,
@@ -55,14 +56,16 @@ def find_notebook(path: str) -> Read[Notebook]:
     return Read(statements("notebooks")["find"], {"path": rows.text(path)}, rows.notebook_of)
 
 
-def list_notebooks(limit: int | None, cursor: str | None) -> Read[Notebook]:
+def list_notebooks(
+    limit: int | None, cursor: str | None, root: str | None = None
+) -> Read[Notebook]:
     """Ask for one more than `limit`, so that `notebook_page` can tell whether more follow."""
     updated_at, name = "9", ""  # before the newest
     if cursor is not None:
         moment, name = read_place(cursor)
         updated_at = rows.moment_text(moment)
     most = -1 if limit is None else limit + 1
-    values = {"updated_at": updated_at, "id": rows.text(name), "limit": most}
+    values = {"updated_at": updated_at, "id": rows.text(name), "limit": most, **_below(root)}
     return Read(statements("notebooks")["list"], values, rows.notebook_of)
 
 
@@ -94,10 +97,17 @@ def _columns(outputs: bool) -> str:
     return statements("executions")["columns"].format(output="e.output" if outputs else "NULL")
 
 
-def history_page(found: tuple[Execution, ...], limit: int) -> Page[Execution]:
-    if len(found) <= limit:
+def output(execution_id: str) -> Read[str | None]:
+    values = {"id": rows.text(execution_id)}
+    return Read(statements("executions")["output"], values, lambda row: row[0])
+
+
+def history_page(found: tuple[Execution, ...], limit: int, more: bool = False) -> Page[Execution]:
+    """Return a page of what was found; `more` says that reading stopped early."""
+    if len(found) <= limit and not more:
         return Page(found, None)
-    return Page(found[:limit], str(found[limit - 1].seq))
+    found = found[:limit]
+    return Page(found, str(found[-1].seq))
 
 
 def deletable(older_than: datetime, only: HistoryQuery, after: int, most: int) -> Read[int]:
@@ -156,11 +166,15 @@ def _filters(query: HistoryQuery, seq: str) -> tuple[str, rows.Values]:
     parts = [sql[name].format(seq=seq) for name, _ in used.values()]
     values: rows.Values = {key: value for key, (_, value) in used.items()}
     if query.root is not None:
-        below = rows.text(query.root).rstrip("/")
         parts.append(sql["by_root"])
-        values |= {"below": f"{below}/", "beyond": f"{below}0"}  # "0" follows "/"
+        values |= _below(query.root)
         values["server"] = rows.optional_text(query.server)
     return "\n".join(parts), values
+
+
+def _below(root: str | None) -> rows.Values:
+    first, behind = bounds_below(rows.optional_text(root))
+    return {"below": first, "beyond": behind}
 
 
 def usage(query: UsageQuery) -> Read[UsageTotal]:
@@ -186,13 +200,15 @@ def get_run(run_id: str) -> Read[Run]:
     return Read(statements("runs")["get"], {"id": rows.text(run_id)}, rows.run_of)
 
 
-def list_runs(notebook_id: str | None, limit: int, cursor: int | None) -> Read[Run]:
+def list_runs(
+    notebook_id: str | None, limit: int, cursor: int | None, root: str | None = None
+) -> Read[Run]:
     """Ask for one more than `limit`, so that `run_page` can tell whether more follow."""
     check_limit(limit)
     check_cursor(cursor)
     values: rows.Values = {"limit": limit + 1, "cursor": _END if cursor is None else cursor}
     if notebook_id is None:
-        return Read(statements("runs")["list"], values, rows.run_of)
+        return Read(statements("runs")["list"], {**values, **_below(root)}, rows.run_of)
     values["notebook_id"] = rows.text(notebook_id)
     return Read(statements("runs")["list_of_notebook"], values, rows.run_of)
 

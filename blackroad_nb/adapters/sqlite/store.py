@@ -22,7 +22,7 @@ from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import HistoryQuery, Page, check_limit, check_query
+from blackroad_nb.core.history import HistoryQuery, Page, check_limit
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
@@ -107,11 +107,11 @@ class SqliteStore:
         return found[0] if found else None
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
         if limit is not None:
             check_limit(limit)
-        found = await self._database.read(reads.list_notebooks(limit, cursor))
+        found = await self._database.read(reads.list_notebooks(limit, cursor, root))
         return reads.notebook_page(found, limit)
 
     async def update_notebook(self, notebook: Notebook) -> None:
@@ -159,16 +159,22 @@ class SqliteStore:
 
         return int(await self._database.write(unit))
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
-        check_query(query)
-        found = await self._database.read(reads.history(query))
-        return reads.history_page(found, query.limit)
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        read = reads.history(query)
+        if most_bytes is not None:
+            found, more = await self._database.read_part(read, most_bytes)
+            return reads.history_page(found, query.limit, more)
+        return reads.history_page(await self._database.read(read), query.limit)
+
+    async def output(self, execution_id: str) -> str | None:
+        found = await self._database.read(reads.output(execution_id))
+        return found[0] if found else None
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         # Page by page, so that a slow reader never holds the log from being emptied.
         while True:
             read = reads.history(query, most=_STREAM_ROWS)
-            found = await self._database.read_part(read, _STREAM_BYTES)
+            found, _ = await self._database.read_part(read, _STREAM_BYTES)
             if not found:
                 return
             for execution in found:
@@ -210,9 +216,13 @@ class SqliteStore:
         return found[0]
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
-        found = await self._database.read(reads.list_runs(notebook_id, limit, cursor))
+        found = await self._database.read(reads.list_runs(notebook_id, limit, cursor, root))
         return reads.run_page(found, limit)
 
     # kernels -------------------------------------------------------------------

@@ -109,6 +109,9 @@ SELECT process FROM executions WHERE status = 'pending' AND process IS NOT NULL
 UNION
 SELECT process FROM runs WHERE status IN ('pending', 'running') AND process IS NOT NULL
 
+-- name: output
+SELECT output FROM executions WHERE id = :id
+
 -- name: deletable
 SELECT e.seq
 FROM executions AS e
