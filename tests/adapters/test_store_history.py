@@ -66,6 +66,17 @@ def test_times_are_half_open_and_of_the_start(holds):
     holds(scenario)
 
 
+def test_a_start_that_moves_to_another_day_is_found_there(holds):
+    async def scenario(store):
+        begun = execution(1, status=Status.PENDING, started_at=NOON, finished_at=None)
+        await store.record([begun])
+        await store.record([execution(1, started_at=NOON + DAY)])
+        assert await found(store, since=NOON + DAY) == ["1"]
+        assert await found(store, until=NOON + DAY) == []
+
+    holds(scenario)
+
+
 def test_pages_stay_put_while_new_rows_arrive(holds):
     async def scenario(store):
         await store.record([execution(number) for number in range(10)])

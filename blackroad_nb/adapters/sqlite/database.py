@@ -58,6 +58,7 @@ class Database:
         self._reopening = asyncio.Lock()
         self._generation = 0
         self._closing = False
+        self._emptying = False
         self._life = asyncio.create_task(self._live(), name="blackroad-store-writer")
 
     async def write(self, unit: Unit) -> Any:
@@ -69,6 +70,11 @@ class Database:
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
         self._queue.put_nowait(waiting)
         return await waiting.done
+
+    async def write_through(self, unit: Unit) -> Any:
+        """Carry out `unit`, then empty the log into the file as far as readers allow."""
+        self._emptying = True
+        return await self.write(unit)
 
     async def read(self, read: Read[T]) -> tuple[T, ...]:
         """Return all rows of a question."""
@@ -157,7 +163,11 @@ class Database:
         async with self._writing_turn():
             if self._writer is None:
                 self._writer = await self._connect("rw")
-            return await _in_transaction(self._writer, units)
+            results = await _in_transaction(self._writer, units)
+            if self._emptying:
+                self._emptying = False
+                await _empty_log(self._writer, self._busy_seconds)
+            return results
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -236,6 +246,14 @@ async def _in_transaction(writer: aiosqlite.Connection, units: Sequence[Unit]) -
         if writer.in_transaction:  # SQLite may have rolled back by itself
             await writer.execute_fetchall("ROLLBACK")
     return results
+
+
+async def _empty_log(writer: aiosqlite.Connection, busy_seconds: float) -> None:
+    """Let the file take its size and cut the log, without waiting for readers."""
+    await writer.execute_fetchall("PRAGMA busy_timeout = 0")
+    with contextlib.suppress(sqlite3.OperationalError):
+        await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    await writer.execute_fetchall(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
 
 
 def _size(row: Iterable[Any]) -> int:

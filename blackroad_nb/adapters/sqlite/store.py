@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ from blackroad_nb.errors import (
 _STREAM_ROWS = 10_000  # at most; what bounds the memory are the bytes
 _STREAM_BYTES = 4 * 1024 * 1024
 _SLICE = 500  # rows deleted in one transaction, so that others get their turn
-
+_MERGE_PAGES = 500  # of the text index, written in one transaction
+_FREED_PAGES = 1000  # given back to the disk in one transaction
 
 _KEYS = (
     "SQLITE_CONSTRAINT_UNIQUE",
@@ -135,6 +137,7 @@ class SqliteStore:
                 raise _no_notebook(notebook_id)
 
         await self._database.write(unit)
+        await self._shrink()
 
     async def check_idle(self, notebook_id: str) -> None:
         for name in await self._database.read(reads.processes_running(notebook_id)):
@@ -188,8 +191,27 @@ class SqliteStore:
             found = await self._database.read(reads.deletable(older_than, only, after, _SLICE))
             total += await self._delete_rows(found)
             if len(found) < _SLICE:
-                return total
+                break
             after = found[-1]
+        if total:
+            await self._forget_words()
+            await self._shrink()
+        return total
+
+    async def _forget_words(self) -> None:
+        """Take deleted rows out of the text index, which else keeps their words for long.
+
+        Source: https://www.sqlite.org/fts5.html section 6.8 (merge).
+        """
+        pages = -_MERGE_PAGES  # negative once: merge whatever there is
+        while await self._database.write(partial(_merged, pages=pages)) > 1:
+            pages = _MERGE_PAGES
+
+    async def _shrink(self) -> None:
+        """Give free pages back to the disk, some at a time, so that others get their turn."""
+        left, before = 0, -1
+        while left != before:  # it stays where it is in a file that cannot shrink
+            before, left = left, await self._database.write_through(_freed)
 
     async def _delete_rows(self, found: Sequence[int]) -> int:
         values = {"found": json.dumps(found)}
@@ -280,6 +302,19 @@ def _taken(error: Exception) -> Iterator[None]:
 async def _changed(connection: aiosqlite.Connection, sql: str, values: rows.Values) -> int:
     cursor = await connection.execute(sql, values)
     return cursor.rowcount
+
+
+async def _merged(connection: aiosqlite.Connection, pages: int) -> int:
+    """Merge some of the text index; a return below 2 says that nothing is left to do."""
+    before = connection.total_changes
+    await connection.execute(statements("executions")["merge"], {"pages": pages})
+    return connection.total_changes - before
+
+
+async def _freed(connection: aiosqlite.Connection) -> int:
+    """Free some pages and return how many are left."""
+    await connection.execute_fetchall(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+    return int(await _single(connection, "PRAGMA freelist_count"))
 
 
 async def _single(connection: aiosqlite.Connection, sql: str) -> Any:

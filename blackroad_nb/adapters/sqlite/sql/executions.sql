@@ -125,6 +125,9 @@ LIMIT :limit
 -- name: of_notebook
 SELECT seq FROM executions WHERE notebook_id = :notebook_id LIMIT :limit
 
+-- name: merge
+INSERT INTO executions_text (executions_text, rank) VALUES ('merge', :pages)
+
 -- name: delete
 -- A slice, so that deleting never holds the file for long.
 DELETE FROM executions WHERE seq IN (SELECT value FROM json_each(:found))
