@@ -28,6 +28,10 @@ from blackroad_nb.ports import Store
 log = logging.getLogger(__name__)
 
 
+def _ignore(executions: Sequence[Execution]) -> None:
+    """Nobody wants to know what was recorded."""
+
+
 class OpeningStore:
     """`Store` over one that is still to be opened.
 
@@ -35,6 +39,9 @@ class OpeningStore:
         open: opens the real store, or raises StoreError and changes nothing.
         root: the server's root folder, with links followed.
         server: names this server, as in the rows that it records.
+
+    Attributes:
+        on_recorded: gets the rows of each batch once they are stored.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class OpeningStore:
         self._open = open
         self._root = root
         self._server = server
+        self.on_recorded: Callable[[Sequence[Execution]], None] = _ignore
         self._store: Store | None = None
         self._attempt: asyncio.Task[Store] | None = None
         self._closed = False
@@ -117,7 +125,9 @@ class OpeningStore:
 
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:
-        return await (await self.opened()).record(executions)
+        new = await (await self.opened()).record(executions)
+        self.on_recorded(executions)
+        return new
 
     async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
         return await (await self.opened()).history(self._below(query), most_bytes)

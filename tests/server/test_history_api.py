@@ -104,6 +104,22 @@ async def test_code_comes_back_as_a_notebook_and_a_script(api: Api, recorded: Re
     assert script.body.count(b"value = ") == 3
 
 
+async def test_code_comes_back_with_the_kernel_it_ran_on(
+    api: Api, app: Any, recorded: Recorded, jp_root_dir: Path
+) -> None:
+    """The notebook registered itself, which tells no kernel; its file does."""
+    cell = {"cell_type": "raw", "id": "a", "metadata": {}, "source": "x"}
+    metadata = {"kernelspec": {"name": "ir", "display_name": "R"}}
+    document = {"cells": [cell] * 3, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    (jp_root_dir / "study.ipynb").write_text(json.dumps(document))
+    await app.parts.store.record([replace(recorded[0], id="another")])
+    await app.parts.upkeep.close()
+    (notebook,) = (await api("GET", "notebooks")).json["items"]
+    assert (notebook["kernel"], notebook["cell_count"]) == ("ir", 3)
+    again = await api("GET", "history", format="ipynb", notebook_id=notebook["id"])
+    assert again.json["metadata"]["kernelspec"]["name"] == "ir"
+
+
 async def test_what_is_old_goes_when_asked(api: Api, recorded: Recorded) -> None:
     assert (await api("DELETE", "history")).status == 400
     gone = await api("DELETE", "history", older_than="2026-11-01T12:02:00Z")
