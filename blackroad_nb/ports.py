@@ -27,6 +27,11 @@ Clock = Callable[[], datetime]
 class Store(Protocol):
     """The one place where facts are kept. Every method may raise `StoreError`."""
 
+    @property
+    def notice(self) -> str | None:
+        """What users should know of the store although it works."""
+        ...
+
     # notebooks -----------------------------------------------------------------
     async def add_notebook(self, notebook: Notebook) -> None:
         """Raises NotebookExists when the path is registered already."""

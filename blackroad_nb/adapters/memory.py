@@ -58,6 +58,8 @@ _KEPT = (
 class MemoryStore:
     """`ports.Store` without a file."""
 
+    notice: str | None = None
+
     def __init__(self) -> None:
         self._notebooks: dict[str, Notebook] = {}
         self._executions: dict[str, Execution] = {}

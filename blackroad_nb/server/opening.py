@@ -84,6 +84,10 @@ class OpeningStore:
             self._attempt = None
         return self._store
 
+    @property
+    def notice(self) -> str | None:
+        return None if self._store is None else self._store.notice
+
     async def close(self) -> None:
         """Close the real store, also when it is just being opened."""
         self._closed = True

@@ -53,6 +53,12 @@ def _page(item: str) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 TIME: Schema = {"type": "string", "format": "date-time"}
+MOMENT: Schema = {
+    "type": "string",
+    "format": "moment",
+    "description": "A date, a time, or an age such as `7d` or `12h`; UTC when it names no zone.",
+    "examples": ["2026-11-01T09:30:00Z", "2026-11-01", "7d"],
+}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 FLAG: Schema = {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"}
 NOTEBOOK_PATH: Schema = {
@@ -87,8 +93,8 @@ SEQ_CURSOR = Parameter(
     {"type": "integer", "minimum": 0, "maximum": _LARGEST},
     "where the page before ended, as it said.",
 )
-SINCE = Parameter("since", TIME, "only what started then or later.")
-UNTIL = Parameter("until", TIME, "only what started before.")
+SINCE = Parameter("since", MOMENT, "only what started then or later.")
+UNTIL = Parameter("until", MOMENT, "only what started before.")
 OUTPUTS = Parameter(
     "outputs", FLAG, "1 brings the outputs too, which can be large; they are null otherwise."
 )
@@ -283,7 +289,7 @@ COMPONENTS: dict[str, Schema] = {
             },
             "store": closed(
                 ("status", "path"),
-                status={"type": "string", "enum": ["ok", "broken"]},
+                status={"type": "string", "enum": ["ok", "replaced", "broken"]},
                 path=TEXT,
                 code=TEXT,
                 message=TEXT,

@@ -74,3 +74,17 @@ def test_deleting_is_explicit(cli: CommandLine, ran: str) -> None:
     assert cli("history", "nobody", "--delete", "--older-than", "0s").code == 3
     assert cli("history", ran, "--delete", "--older-than", "0s").json == {"deleted": 3}
     assert cli("history", "--all").json == []
+
+
+def test_a_database_that_cannot_be_meant_is_refused(cli: CommandLine) -> None:
+    """A typing mistake must not look like an empty history, nor a name like a file."""
+    missing = str(cli.folder / "nowhere" / "x.db")
+    for command in (["list"], ["history", "--all"], ["history", "--all", "--format", "csv"]):
+        refused = cli(*command, "--db", missing)
+        assert (refused.code != 0, refused.out) == (True, "")
+        assert "its folder does not exist" in refused.err
+        assert not (cli.folder / "nowhere").exists()
+    for name in (":memory:", "file:x.db?mode=memory"):
+        refused = cli("list", "--db", name)
+        assert (refused.code, "is no file" in refused.err) == (2, True)
+    assert cli("list", "--db", str(cli.folder / "new.db")).json == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -25,6 +26,8 @@ from blackroad_nb.adapters.sqlite.opening import prepare
 from blackroad_nb.adapters.sqlite.reading import open_to_read
 from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Unit = Callable[[aiosqlite.Connection], Awaitable[Any]]
@@ -59,6 +62,7 @@ class Database:
         self._generation = 0
         self._closing = False
         self._emptying = False
+        self.notice: str | None = None  # what users should know although all works
         self._life = asyncio.create_task(self._live(), name="blackroad-store-writer")
 
     async def write(self, unit: Unit) -> Any:
@@ -197,8 +201,20 @@ class Database:
             if identity(self.path) == self._identity:
                 return
             await self._let_go()
+            self._note_loss()
             self.journal_mode = await asyncio.to_thread(prepare, self.path, self._busy_seconds)
             self._identity = identity(self.path)
+
+    def _note_loss(self) -> None:
+        """Remember that the file was deleted, until it is put back."""
+        self.notice = None
+        if identity(self.path) is None:
+            self.notice = (
+                f"The database {str(self.path)!r} was deleted while it was in use, and a new one"
+                " was made; what was recorded before is gone with it. Put a copy back, or"
+                " start the server again to accept the new one."
+            )
+            log.error("%s", self.notice)
 
     def _writing_turn(self) -> AbstractAsyncContextManager[None]:
         assert self._turn is not None, "who only reads was let through to writing"

@@ -88,6 +88,11 @@ class SqliteStore:
         """`wal`, or `truncate` where several hosts share the file system."""
         return self._database.journal_mode
 
+    @property
+    def notice(self) -> str | None:
+        """What users should know of the file although it can be used."""
+        return self._database.notice
+
     # notebooks -----------------------------------------------------------------
     async def add_notebook(self, notebook: Notebook) -> None:
         values = rows.notebook_values(notebook)

@@ -19,12 +19,12 @@ from blackroad_nb.server.handlers.download import Download
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
 from blackroad_nb.server.schemas import (
     LIMIT,
+    MOMENT,
     OF_NOTEBOOK,
     OUTPUTS,
     SEARCH,
     SEQ_CURSOR,
     SINCE,
-    TIME,
     UNTIL,
     WORD,
     refer,
@@ -108,7 +108,7 @@ class History(Download):
             id="deleteHistory",
             summary="Delete finished executions that started before a time",
             query=(
-                Parameter("older_than", TIME, "what started before this goes.", required=True),
+                Parameter("older_than", MOMENT, "what started before this goes.", required=True),
                 *_CHOICE,
             ),
             answers={200: Answer("How many went", refer("Deleted"))},
