@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATABASE_VARIABLE = "NOTEBOOK_DB"
+DEFAULT_DATABASE = "~/.blackroad/notebooks.db"
 ROOTS_VARIABLE = "NOTEBOOK_ROOTS"
 TEMPLATES_VARIABLE = "BLACKROAD_TEMPLATES"
 MOUNTED_TEMPLATES = "/templates"  # where a hub mounts the operator's into a container
@@ -19,9 +20,38 @@ def database_file(environ: Mapping[str, str], override: str | None = None) -> st
     """Return the database file: `override`, else `NOTEBOOK_DB`, else the default.
 
     Text, because the shortest command cannot afford to import pathlib.
+
+    Raises:
+        InvalidInput: it names no file.
     """
-    chosen = override or environ.get(DATABASE_VARIABLE) or "~/.blackroad/notebooks.db"
+    chosen = override or environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE
+    if chosen.startswith((":memory:", "file:")):
+        from blackroad_nb.errors import InvalidInput
+
+        raise InvalidInput(
+            f"The database {chosen!r} is no file, and it must be one: several processes share"
+            f" it. Give a path with --db or {DATABASE_VARIABLE}."
+        )
     return os.path.abspath(os.path.expanduser(chosen))
+
+
+def check_database_folder(environ: Mapping[str, str], override: str | None = None) -> None:
+    """Refuse to read a database in a folder that is not there: a typing mistake, surely.
+
+    The default folder is made when first written to.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
+    file = database_file(environ, override)
+    folder = os.path.dirname(file)
+    if not os.path.isdir(folder) and file != database_file({}):
+        from blackroad_nb.errors import StoreError
+
+        raise StoreError(
+            f"There is no database {file!r}: its folder does not exist. Choose another file with"
+            f" --db or {DATABASE_VARIABLE}."
+        )
 
 
 def database_path(environ: Mapping[str, str], override: str | None = None) -> Path:

@@ -27,6 +27,11 @@ Clock = Callable[[], datetime]
 class Store(Protocol):
     """The one place where facts are kept. Every method may raise `StoreError`."""
 
+    @property
+    def notice(self) -> str | None:
+        """What users should know of the store although it works."""
+        ...
+
     # notebooks -----------------------------------------------------------------
     async def add_notebook(self, notebook: Notebook) -> None:
         """Raises NotebookExists when the path is registered already."""
@@ -39,9 +44,9 @@ class Store(Protocol):
     async def find_notebook(self, path: str) -> Notebook | None: ...
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
-        """Newest update first; no limit means all of them."""
+        """Newest update first; no limit means all of them. `root` asks for those below it."""
         ...
 
     async def update_notebook(self, notebook: Notebook) -> None:
@@ -70,16 +75,23 @@ class Store(Protocol):
         """
         ...
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
-        """One page, newest recorded first."""
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        """One page, newest recorded first; it ends early after about `most_bytes`."""
+        ...
+
+    async def output(self, execution_id: str) -> str | None:
+        """Return the outputs of one execution, as JSON; None where there are none."""
         ...
 
     def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         """Every matching row, newest first, without holding them in memory."""
         ...
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
-        """Delete finished executions that started before; returns how many."""
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
+        """Delete the finished executions that started before and that the filters match.
+
+        The query's text, cursor and limit are not looked at. Returns how many went.
+        """
         ...
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]: ...
@@ -94,9 +106,16 @@ class Store(Protocol):
         ...
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
-        """One page, newest recorded first, whenever they started, if at all."""
+        """One page, newest recorded first, whenever they started, if at all.
+
+        Without a notebook, `root` asks for the runs of files below it.
+        """
         ...
 
     # kernels -------------------------------------------------------------------

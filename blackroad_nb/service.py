@@ -281,6 +281,7 @@ class JupyterService:
         since: datetime | None = None,
         until: datetime | None = None,
         cursor: int | None = None,
+        outputs: bool = True,
     ) -> list[Execution]:
         """Return what ran, newest first.
 
@@ -291,6 +292,7 @@ class JupyterService:
             since: from then on; aware.
             until: before then; aware.
             cursor: the `seq` of the row to go on after.
+            outputs: read the outputs too, which can be large; `output` is None otherwise.
 
         Raises:
             NotebookNotFound: no such notebook.
@@ -301,7 +303,7 @@ class JupyterService:
         wanted = None if status is None else _status(status)
         query = HistoryQuery(
             notebook_id=id, user=user, status=wanted, since=since, until=until,
-            text=text, cursor=cursor, limit=limit,
+            text=text, cursor=cursor, limit=limit, outputs=outputs,
         )  # fmt: skip
 
         async def work(parts: LocalParts) -> list[Execution]:

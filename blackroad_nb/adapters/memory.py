@@ -6,25 +6,24 @@ import posixpath
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from uuid import uuid4
 
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import (
     HistoryQuery,
     Page,
-    Term,
     check_cursor,
     check_limit,
     check_query,
-    folded,
+    is_below,
     place_after,
     read_place,
-    search_terms,
-    words_of,
 )
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run
+from blackroad_nb.core.search import Term, folded, search_parts, search_terms, words_of
 from blackroad_nb.core.usage import (
     UsageEvent,
     UsageQuery,
@@ -59,6 +58,8 @@ _KEPT = (
 class MemoryStore:
     """`ports.Store` without a file."""
 
+    notice: str | None = None
+
     def __init__(self) -> None:
         self._notebooks: dict[str, Notebook] = {}
         self._executions: dict[str, Execution] = {}
@@ -85,10 +86,11 @@ class MemoryStore:
         return next((n for n in self._notebooks.values() if n.path == path), None)
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
         self._check_open()
         ordered = sorted(self._notebooks.values(), key=lambda n: n.id)
+        ordered = [n for n in ordered if root is None or is_below(n.path, root)]
         ordered.sort(key=lambda n: n.updated_at, reverse=True)
         if cursor is not None:
             at, after = read_place(cursor)
@@ -164,24 +166,37 @@ class MemoryStore:
         self._notebooks[notebook.id] = replace(notebook, updated_at=latest)
         return notebook.id
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
-        found = self._matching(query)
+    async def output(self, execution_id: str) -> str | None:
+        self._check_open()
+        found = self._executions.get(execution_id)
+        return None if found is None else found.output
+
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        found = [
+            execution if query.outputs else replace(execution, output=None)
+            for execution in self._matching(query)
+        ]
+        if most_bytes is not None:
+            spent = accumulate(len(e.source) + len(e.output or "") for e in found)
+            whole = sum(size < most_bytes for size in spent) + 1
+            query = replace(query, limit=min(query.limit, whole))
         if len(found) <= query.limit:
             return Page(tuple(found), None)
         return Page(tuple(found[: query.limit]), str(found[query.limit - 1].seq))
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         for execution in self._matching(query):
-            yield execution
+            yield execution if query.outputs else replace(execution, output=None)
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
         self._check_open()
+        only = replace(only, text=None, cursor=None)
         gone = [
             e.id
             for e in self._executions.values()
             if e.status is not Status.PENDING
             and e.started_at < older_than
-            and notebook_id in (None, e.notebook_id)
+            and _matches(e, only, ())
         ]
         for id_ in gone:
             del self._executions[id_]
@@ -223,7 +238,11 @@ class MemoryStore:
         return self._runs[run_id]
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
         self._check_open()
         check_limit(limit)
@@ -233,6 +252,7 @@ class MemoryStore:
             for run in reversed(self._runs.values())
             if notebook_id in (None, run.notebook_id)
             and (cursor is None or (run.seq or 0) < cursor)
+            and (root is None or notebook_id is not None or is_below(run.path, root))
         ]
         if len(found) <= limit:
             return Page(tuple(found), None)
@@ -277,8 +297,17 @@ def _matches(execution: Execution, query: HistoryQuery, terms: Sequence[Term]) -
         return False
     if query.until is not None and execution.started_at >= query.until:
         return False
-    texts = [_folded_words(execution.source), _folded_words(execution.error or "")]
+    if query.root is not None and not _within_root(execution, query):
+        return False
+    parts = search_parts(execution.source, execution.error)
+    texts = [_folded_words(text or "") for text in (execution.source, execution.error, parts)]
     return all(any(_holds(words, term) for words in texts) for term in terms)
+
+
+def _within_root(execution: Execution, query: HistoryQuery) -> bool:
+    if execution.path is None or not posixpath.isabs(execution.path):
+        return execution.server is not None and execution.server == query.server
+    return is_below(execution.path, query.root or "")
 
 
 def _folded_words(text: str) -> list[str]:

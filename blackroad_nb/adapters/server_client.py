@@ -97,17 +97,23 @@ class ServerClient:
         """Hand over a run and return it as it was accepted."""
         return dict(self._call("POST", "executions", request))
 
-    def get_run(self, run_id: str) -> dict[str, Any]:
-        return dict(self._call("GET", f"executions/{quote(run_id, safe='')}"))
+    def get_run(self, run_id: str, outputs: bool = False) -> dict[str, Any]:
+        """Return how a run stands; `outputs` brings those of its cells, however large."""
+        query = "?outputs=1" if outputs else ""
+        return dict(self._call("GET", f"executions/{quote(run_id, safe='')}{query}"))
 
     def cancel_run(self, run_id: str) -> dict[str, Any]:
         return dict(self._call("POST", f"executions/{quote(run_id, safe='')}/cancel", {}))
 
     def list_runs(
-        self, notebook_id: str | None, limit: int, cursor: int | None = None
+        self,
+        limit: int,
+        cursor: int | None = None,
+        notebook_id: str | None = None,
+        path: str | None = None,
     ) -> dict[str, Any]:
         """Return one page of runs, newest first, as `items` and `next_cursor`."""
-        asked = {"notebook_id": notebook_id, "limit": limit, "cursor": cursor}
+        asked = {"notebook_id": notebook_id, "path": path, "limit": limit, "cursor": cursor}
         query = {name: value for name, value in asked.items() if value is not None}
         return dict(self._call("GET", f"executions?{urlencode(query)}"))
 

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST = 2**63 - 1
 
 
@@ -59,18 +58,16 @@ def seconds(text: str) -> float:
 
 
 def moment(text: str) -> datetime:
-    """Read a time: ISO 8601 (UTC when it names no zone), or an age such as `7d`."""
-    from datetime import UTC, datetime, timedelta
+    """Read a time or an age, see `read_moment`."""
+    from datetime import UTC, datetime
+
+    from blackroad_nb.core.times import read_moment
+    from blackroad_nb.errors import InvalidInput
 
     try:
-        if text[:-1].isdecimal() and text[-1] in _UNITS:
-            return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
-        value = datetime.fromisoformat(text)
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise _wrong(
-            f"{text[:40]!r} is no time; give a date such as 2026-01-31 or an age such as 7d"
-        ) from None
+        return read_moment(text, datetime.now(UTC))
+    except InvalidInput as error:
+        raise _wrong(error.message.rstrip(".")) from None
 
 
 def server_address(text: str) -> str:

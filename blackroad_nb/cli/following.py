@@ -49,7 +49,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
         if chosen is not None:
             await parts.notebooks.get(chosen)
         page = await parts.store.list_runs(chosen, arguments.limit, arguments.cursor)
-        return [run_record(run) for run in page.items]
+        return [run_record(run, outputs=False) for run in page.items]
 
     print_json(run_with_parts(arguments, work, reading=True))
     return 0
@@ -59,20 +59,13 @@ def _list_there(arguments: argparse.Namespace) -> int:
     from blackroad_nb.cli.parts import is_path
     from blackroad_nb.cli.servers import choose_client
 
-    named, limit, cursor = arguments.notebook, arguments.limit, arguments.cursor
-    if named is None or not is_path(named):
-        print_json(choose_client(arguments).list_runs(named, limit, cursor)["items"])
-        return 0
-    path = os.path.realpath(os.path.expanduser(named))
-    client = choose_client(arguments, path)
-    found: list[dict[str, Any]] = []
-    while True:  # the server knows ids, we a path: ask for all until there are enough
-        page = client.list_runs(None, _MOST, cursor)
-        found += [run for run in page["items"] if run["path"] == path]
-        cursor = page["next_cursor"]
-        if cursor is None or len(found) >= limit:
-            break
-    print_json(found[:limit])
+    named = arguments.notebook
+    if named is not None and is_path(named):
+        path = os.path.realpath(os.path.expanduser(named))
+        client, chosen = choose_client(arguments, path), {"path": path}
+    else:
+        client, chosen = choose_client(arguments), {"notebook_id": named}
+    print_json(client.list_runs(arguments.limit, arguments.cursor, **chosen)["items"])
     return 0
 
 
@@ -150,4 +143,4 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
                     raise
                 received = interruption.number
                 client.cancel_run(run_id)
-    return tell(client.get_run(run_id), as_json, received, report.code)
+    return tell(client.get_run(run_id, outputs=as_json), as_json, received, report.code)

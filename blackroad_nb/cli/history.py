@@ -24,7 +24,8 @@ def add_history(parser: argparse.ArgumentParser) -> None:
         "Print the executions of a notebook, newest first. The `seq` of the last row is\n"
         "the --cursor of the next page. json prints one page; the other formats print all\n"
         "that matches unless --limit is given; ipynb and script put it together again,\n"
-        "oldest first. With --delete --older-than, rows are deleted instead."
+        "oldest first. With --delete --older-than, rows are deleted instead: of those that\n"
+        "started before, the ones that --user, --status, --since and --until choose."
     )
     add_examples(
         parser,
@@ -33,6 +34,7 @@ def add_history(parser: argparse.ArgumentParser) -> None:
         "%(prog)s work/alpha.ipynb --format ipynb > what-ran.ipynb",
         "%(prog)s --all --format csv > everything.csv",
         "%(prog)s work/alpha.ipynb --delete --older-than 90d",
+        "%(prog)s --all --delete --older-than 30d --status error",
     )
     add_notebook(parser, optional=True)
     parser.add_argument("--all", action="store_true", help="all notebooks instead of one")
@@ -74,7 +76,10 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cursor", metavar="SEQ", type=whole_number(), help="go on after the row of this seq"
     )
-    parser.add_argument("--format", choices=FORMATS, default="json", help="default: json")
+    parser.add_argument(
+        "--no-outputs", action="store_true", help="leave outputs out, which can be large"
+    )
+    parser.add_argument("--format", choices=FORMATS, help="default: json")
 
 
 def history(arguments: argparse.Namespace) -> int:
@@ -98,19 +103,27 @@ def search(arguments: argparse.Namespace) -> int:
 
 def _delete(arguments: argparse.Namespace) -> int:
     from blackroad_nb.cli.parts import notebook_id, run_with_parts
+    from blackroad_nb.errors import InvalidInput
+
+    for name in ("limit", "cursor", "format", "no-outputs"):
+        if vars(arguments)[name.replace("-", "_")]:
+            raise InvalidInput(
+                f"--delete cannot be limited by --{name}; leave it out, or choose rows with"
+                " --user, --status, --since and --until."
+            )
 
     async def work(parts: LocalParts) -> int:
         chosen = None if arguments.all else await notebook_id(parts, arguments.notebook)
         if chosen is not None:
             await parts.notebooks.get(chosen)
-        return await parts.history.delete(arguments.older_than, chosen)
+        return await parts.history.delete(arguments.older_than, _query(arguments, chosen))
 
     print_json({"deleted": run_with_parts(arguments, work)})
     return 0
 
 
 def _show(arguments: argparse.Namespace, named: str | None) -> int:
-    if arguments.format == "json":
+    if arguments.format in (None, "json"):
         return _show_page(arguments, named)
     from blackroad_nb.cli.parts import run_with_parts
 
@@ -150,6 +163,7 @@ def _query(arguments: argparse.Namespace, notebook_id: str | None) -> HistoryQue
         text=arguments.text,
         cursor=arguments.cursor,
         limit=arguments.limit or DEFAULT_LIMIT,
+        outputs=not arguments.no_outputs,
     )
 
 

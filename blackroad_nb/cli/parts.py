@@ -28,9 +28,12 @@ def run_with_parts(
     """
     import asyncio
 
+    from blackroad_nb.config import check_database_folder
     from blackroad_nb.local import local_parts
 
     keep_log_quiet()
+    if reading:
+        check_database_folder(os.environ, arguments.db)
 
     async def opened() -> T:
         async with local_parts(arguments.db, reading=reading) as parts:
@@ -55,8 +58,9 @@ def keep_log_quiet() -> None:
 def reader(db: str | None) -> SqliteReader:
     """Open the database for reading, without asyncio."""
     from blackroad_nb.adapters.sqlite.reader import SqliteReader
-    from blackroad_nb.config import database_path
+    from blackroad_nb.config import check_database_folder, database_path
 
+    check_database_folder(os.environ, db)
     return SqliteReader(database_path(os.environ, db))
 
 

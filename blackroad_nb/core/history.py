@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.kinds import check_text, check_whole
+from blackroad_nb.core.search import search_terms
 from blackroad_nb.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
 MOST = 1000
-MOST_TERMS = 50  # words and phrases in one search
-SHORTEST_PREFIX = 3  # Latin letters; fewer would match nearly every row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"(-?[0-9]{1,20})\.(.*)", re.DOTALL)
@@ -33,6 +30,10 @@ class HistoryQuery:
             least three letters may end in `*`, and "quoted words" must stand together.
         cursor: where the previous page ended, as it said; None is the newest.
         limit: rows a page, 1 to 1000.
+        outputs: read the outputs too; without them a row costs no more than its code.
+        root: only rows of files in this folder, or of no file at all where `server`
+            recorded them.
+        server: see `root`.
     """
 
     notebook_id: str | None = None
@@ -44,6 +45,12 @@ class HistoryQuery:
     text: str | None = None
     cursor: int | None = None
     limit: int = DEFAULT_LIMIT
+    outputs: bool = True
+    root: str | None = None
+    server: str | None = None
+
+
+EVERYTHING = HistoryQuery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +61,17 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """Words that stand together; `prefix` frees the end of the last."""
+def bounds_below(root: str | None) -> tuple[str | None, str | None]:
+    """Return the bounds of all paths below a folder: the first, and one behind the last."""
+    if root is None:
+        return None, None
+    folder = root.rstrip("/")
+    return f"{folder}/", f"{folder}0"  # "0" follows "/"
 
-    words: tuple[str, ...]
-    prefix: bool
+
+def is_below(path: str, root: str) -> bool:
+    """Tell whether a file lies below a folder, by their names alone."""
+    return path.startswith(f"{root.rstrip('/')}/")
 
 
 def place_after(moment: datetime, name: str) -> str:
@@ -123,67 +135,3 @@ def check_query(query: HistoryQuery) -> HistoryQuery:
     if query.text is not None:
         search_terms(query.text)
     return query
-
-
-def search_terms(text: str) -> tuple[Term, ...]:
-    """Read what a person typed as terms that must all occur.
-
-    Operators and punctuation only separate words; a trailing `*` makes a prefix.
-
-    Raises:
-        InvalidInput: the text holds no word or too many, or too short a prefix.
-    """
-    terms: list[Term] = []
-    for position, part in enumerate(text.split('"')):
-        for phrase in [part] if position % 2 else part.split():
-            words = tuple(words_of(phrase))
-            if words:
-                terms.append(Term(words, phrase.rstrip().endswith("*")))
-    if not terms:
-        raise InvalidInput("The search text holds no word; give at least one letter or digit.")
-    for term in terms:
-        last = term.words[-1]
-        if term.prefix and last.isascii() and len(last) < SHORTEST_PREFIX:
-            raise InvalidInput(f"Give at least {SHORTEST_PREFIX} letters before '*', not {last!r}.")
-    if len(terms) > MOST_TERMS:
-        raise InvalidInput(f"The search text has {len(terms)} words; {MOST_TERMS} is the most.")
-    return tuple(terms)
-
-
-def fts_expression(text: str) -> str:
-    """Turn what a person typed into an FTS5 expression that cannot be malformed.
-
-    Only letters and digits reach the expression, so nothing in it is an operator.
-    Source: https://www.sqlite.org/fts5.html section 3.
-
-    Raises:
-        InvalidInput: the text holds no word or too many, or too short a prefix.
-    """
-    return " AND ".join(
-        f'"{" ".join(term.words)}"' + (" *" if term.prefix else "") for term in search_terms(text)
-    )
-
-
-def words_of(text: str) -> Iterator[str]:
-    """Split where the text index does: letters, digits and their accents make words.
-
-    Source: https://www.sqlite.org/fts5.html section 4.3.1 (unicode61).
-    """
-    word: list[str] = []
-    for character in text:
-        kind = unicodedata.category(character)
-        if kind[0] in "LN" or kind == "Co" or (kind[0] == "M" and word):
-            word.append(character)
-        elif word:
-            yield "".join(word)
-            word = []
-    if word:
-        yield "".join(word)
-
-
-def folded(word: str) -> str:
-    """Return the word without case and accents, as the text index compares it."""
-    plain = "".join(
-        c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn"
-    )
-    return unicodedata.normalize("NFC", plain).lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from blackroad_nb.core.document import code_cell, serialize_document
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.kernel import KernelInfo, RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.core.run import Run
+from blackroad_nb.core.run import CellResult, Run
 from blackroad_nb.core.usage import UsageTotal
 
 Record = dict[str, Any]
@@ -57,7 +57,10 @@ def timestamp(moment: datetime | None) -> str | None:
 
 
 def execution_record(execution: Execution) -> Record:
-    """Return an execution as JSON-ready values; `output` is a list of nbformat outputs."""
+    """Return an execution as JSON-ready values.
+
+    `output` is a list of nbformat outputs; null where none were kept or asked for.
+    """
     values = asdict(execution)
     values["status"] = execution.status.value
     values["output"] = stored_outputs(execution)
@@ -108,8 +111,12 @@ def notebook_record(notebook: Notebook) -> Record:
     }
 
 
-def run_record(run: Run) -> Record:
-    """Return a run with its cells as JSON-ready values."""
+def run_record(run: Run, outputs: bool = True) -> Record:
+    """Return a run with its cells as JSON-ready values.
+
+    Args:
+        outputs: with those of the cells; they are null otherwise.
+    """
     return {
         "seq": run.seq,
         "id": run.id,
@@ -121,15 +128,19 @@ def run_record(run: Run) -> Record:
         "user": run.user,
         "kernel_id": run.kernel_id,
         "artefact": run.artefact,
-        "cells": [
-            {**asdict(cell), "status": cell.status.value, "outputs": list(cell.outputs)}
-            for cell in run.cells
-        ],
+        "cells": [cell_record(cell, outputs) for cell in run.cells],
         "message": run.message,
         "started_at": timestamp(run.started_at),
         "finished_at": timestamp(run.finished_at),
         "owner": run.owner,
     }
+
+
+def cell_record(cell: CellResult, outputs: bool = True) -> Record:
+    """Return a cell of a run as JSON-ready values."""
+    values = asdict(replace(cell, outputs=()))  # no copy of what can be large
+    shown = list(cell.outputs) if outputs else None
+    return {**values, "status": cell.status.value, "outputs": shown}
 
 
 def kernel_record(kernel: KernelInfo | RegisteredKernel) -> Record:

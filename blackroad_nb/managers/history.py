@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import HistoryQuery, Page, check_query
+from blackroad_nb.core.history import EVERYTHING, HistoryQuery, Page, check_query
 from blackroad_nb.core.notebook import DEFAULT_KERNEL
 from blackroad_nb.core.rendering import history_notebook, history_script
 from blackroad_nb.errors import InvalidInput
@@ -21,13 +21,13 @@ class HistoryManager:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def search(self, query: HistoryQuery) -> Page[Execution]:
-        """Return one page, newest recorded first.
+    async def search(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        """Return one page, newest recorded first; it ends early after about `most_bytes`.
 
         Raises:
             InvalidInput: a filter, the limit or the cursor is not acceptable.
         """
-        return await self._store.history(check_query(query))
+        return await self._store.history(check_query(query), most_bytes)
 
     async def stream(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         """Yield every matching row, newest first, whatever the query's limit.
@@ -53,21 +53,26 @@ class HistoryManager:
         """Return what ran as one script, oldest first; see `as_notebook`."""
         return history_script(await self._oldest_first(query, most))
 
-    async def delete(self, older_than: datetime, notebook_id: str | None = None) -> int:
+    async def delete(self, older_than: datetime, only: HistoryQuery = EVERYTHING) -> int:
         """Delete finished executions that started before; what they used stays counted.
+
+        Args:
+            only: delete only what these filters match; it must not page or search text.
 
         Returns:
             How many were deleted.
 
         Raises:
-            InvalidInput: the time has no zone.
+            InvalidInput: the time has no zone, or a filter is not acceptable.
             NotebookNotFound: no such notebook.
         """
         if older_than.tzinfo is None:
             raise InvalidInput("The time needs a zone, such as 2026-01-31T12:00:00Z.")
-        if notebook_id is not None:
-            await self._store.get_notebook(notebook_id)
-        return await self._store.delete_history(older_than, notebook_id)
+        if only.text is not None or only.cursor is not None:
+            raise InvalidInput("What is deleted is chosen by filters, not by text or cursor.")
+        if only.notebook_id is not None:
+            await self._store.get_notebook(only.notebook_id)
+        return await self._store.delete_history(older_than, check_query(only))
 
     async def _oldest_first(self, query: HistoryQuery, most: int | None) -> list[Execution]:
         found: list[Execution] = []

@@ -85,13 +85,14 @@ def bare(run: Run) -> Run:
     return replace(run, cells=tuple(replace(cell, outputs=()) for cell in run.cells))
 
 
-async def completed(store: Store, run: Run) -> Run:
+async def completed(store: Store, run: Run, outputs: bool = True) -> Run:
     """Give a stored run the outputs of its cells back, and cells it did not know of yet.
 
     A process that was killed leaves a run whose last cells are in the history alone.
     """
+    query = HistoryQuery(run_id=run.id, limit=1000, outputs=outputs)
     cells = {cell.index: cell for cell in run.cells}
-    async for execution in store.stream_history(HistoryQuery(run_id=run.id, limit=1000)):
+    async for execution in store.stream_history(query):
         if execution.cell_index is not None:
             cells[execution.cell_index] = _result(execution, execution.cell_index)
     return replace(run, cells=tuple(cells[index] for index in sorted(cells)))
@@ -108,6 +109,14 @@ def _result(execution: Execution, index: int) -> CellResult:
         error=execution.error,
         outputs=_outputs(execution.output),
     )
+
+
+async def with_outputs(store: Store, cell: CellResult) -> CellResult:
+    """Return a cell of a run with its outputs, which are read unless it has them."""
+    if cell.outputs or cell.execution_id is None:
+        return cell
+    stored = await store.output(cell.execution_id)
+    return replace(cell, outputs=await asyncio.to_thread(_outputs, stored))
 
 
 def _outputs(text: str | None) -> tuple[Mapping[str, Any], ...]:

@@ -65,18 +65,21 @@ class RunLog:
         }
         self.add("run_finished", data)
 
-    def replay(self, run: Run) -> None:
-        """Append the events of a run that is over, as far as they can be known."""
-        ran = [cell for cell in run.cells if cell.status is not Status.ABORTED]
-        self.begin(run, len(run.cells))
-        for cell in ran:
+    @property
+    def is_full(self) -> bool:
+        """Whether the events hold as much output as they may."""
+        return self._left <= 0
+
+    def replay(self, cell: CellResult) -> None:
+        """Append the events of a cell that is over, as far as they can be known."""
+        if cell.status is not Status.ABORTED:
             self.add("cell_started", {"index": cell.index, "cell_id": cell.cell_id})
             self.add_finished(cell)
-        self.end(run)
 
     def add_finished(self, result: CellResult) -> None:
         """Tell how a cell ended."""
         shown, whole = self._shown(result.outputs)
+        whole = whole and not (self.is_full and not result.outputs)
         data = {
             "index": result.index,
             "cell_id": result.cell_id,

@@ -15,10 +15,10 @@ from blackroad_nb.core.document import kernel_name
 from blackroad_nb.core.history import Page
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.plan import check_request
-from blackroad_nb.core.run import Run, RunEvent, RunRequest, RunStatus
+from blackroad_nb.core.run import CellResult, Run, RunEvent, RunRequest, RunStatus
 from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
 from blackroad_nb.managers.artefact import Artefact
-from blackroad_nb.managers.run_history import bare, completed
+from blackroad_nb.managers.run_history import bare, completed, with_outputs
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_pass import RunPass
 from blackroad_nb.managers.run_preparation import MARK, Preparation
@@ -137,11 +137,24 @@ class RunManager:
         finally:
             self._starting -= 1
 
-    async def get(self, run_id: str) -> Run:
-        """Return a run as it stands, with the outputs of its cells. Raises RunNotFound."""
+    async def get(self, run_id: str, outputs: bool = True) -> Run:
+        """Return a run as it stands. Raises RunNotFound.
+
+        Args:
+            outputs: with the outputs of its cells, which can be hundreds of megabytes.
+        """
         if run_id in self._active:
             return self._active[run_id][0].snapshot()
-        return await completed(self._store, await self._store.get_run(run_id))
+        return await completed(self._store, await self._store.get_run(run_id), outputs)
+
+    async def whole(self, cell: CellResult) -> CellResult:
+        """Return a cell of a run with its outputs: those of a whole run may be too large."""
+        return await with_outputs(self._store, cell)
+
+    async def check_exists(self, run_id: str) -> None:
+        """Raises RunNotFound."""
+        if run_id not in self._active:
+            await self._store.get_run(run_id)
 
     async def list(
         self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
@@ -177,9 +190,19 @@ class RunManager:
         again from what was stored. Raises RunNotFound.
         """
         known = self._logs.get(run_id)
-        log = known if known is not None else _replayed(await self.get(run_id))
+        log = known if known is not None else await self._replayed(run_id)
         async for event in log.watch(after):
             yield event
+
+    async def _replayed(self, run_id: str) -> RunLog:
+        """Make the events of a run from what was stored, with as much output as events carry."""
+        run = await self.get(run_id, outputs=False)
+        log = RunLog()
+        log.begin(run, len(run.cells))
+        for cell in run.cells:
+            log.replay(cell if log.is_full else await self.whole(cell))
+        log.end(run)
+        return log
 
     async def wait(self, run_id: str) -> Run:
         """Return the run once it has ended. Raises RunNotFound."""
@@ -330,10 +353,3 @@ def _requested(request: RunRequest) -> dict[str, Any]:
     for name in ("notebook_id", "user"):
         del values[name]
     return values
-
-
-def _replayed(run: Run) -> RunLog:
-    """Make the events of a run from what was stored of it."""
-    log = RunLog()
-    log.replay(run)
-    return log

@@ -30,7 +30,6 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
     load_other_extensions = True
 
     parts: Parts
-    config_fault: str | None = None
 
     def update_config(self, config: Any) -> None:
         """Take configuration; a wrong one is said in health instead of losing the extension."""
@@ -47,7 +46,8 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
         logger.parent = self.log  # what the parts say stands in the server's log
         assert self.serverapp is not None
         root = Path(os.path.realpath(self.serverapp.root_dir))
-        self.parts = Parts(self.server_settings(), self.serverapp, root, self.config_fault)
+        settings = self.server_settings()  # may find one more fault
+        self.parts = Parts(settings, self.serverapp, root, self.config_fault)
         self.parts.attach(self.settings)
         self.parts.prepare_workspace()
         self.settings[SETTING] = self.parts

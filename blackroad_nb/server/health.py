@@ -20,6 +20,9 @@ async def health_record(parts: Parts) -> dict[str, Any]:
     except StoreError as error:
         store.update(status="broken", code=error.code, message=error.message)
         problems.append(error.message)
+    if parts.store.notice:
+        store.update(status="replaced", message=parts.store.notice)
+        problems.append(parts.store.notice)
     if parts.workspace.message:
         problems.append(parts.workspace.message)
     recorder = parts.recorder_health()

@@ -3,6 +3,9 @@
 The extension must come up, record and say what is wrong also while the database cannot
 be used. So the managers get this store: each call tries to open the real one until that
 works, and raises the StoreError that says what to do until then.
+
+Several servers may share one database. So this store also keeps to the server's own
+folder: what belongs to files elsewhere is not listed, and is refused when asked for by id.
 """
 
 from __future__ import annotations
@@ -10,18 +13,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import HistoryQuery, Page
+from blackroad_nb.core.history import HistoryQuery, Page, is_below
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
 from blackroad_nb.core.usage import UsageQuery, UsageTotal
-from blackroad_nb.errors import StoreError
+from blackroad_nb.errors import PathNotAllowed, StoreError
 from blackroad_nb.ports import Store
 
 log = logging.getLogger(__name__)
+
+
+def _ignore(executions: Sequence[Execution]) -> None:
+    """Nobody wants to know what was recorded."""
 
 
 class OpeningStore:
@@ -29,10 +37,20 @@ class OpeningStore:
 
     Args:
         open: opens the real store, or raises StoreError and changes nothing.
+        root: the server's root folder, with links followed.
+        server: names this server, as in the rows that it records.
+
+    Attributes:
+        on_recorded: gets the rows of each batch once they are stored.
     """
 
-    def __init__(self, open: Callable[[], Awaitable[Store]]) -> None:
+    def __init__(
+        self, open: Callable[[], Awaitable[Store]], root: str, server: Callable[[], str]
+    ) -> None:
         self._open = open
+        self._root = root
+        self._server = server
+        self.on_recorded: Callable[[Sequence[Execution]], None] = _ignore
         self._store: Store | None = None
         self._attempt: asyncio.Task[Store] | None = None
         self._closed = False
@@ -66,6 +84,10 @@ class OpeningStore:
             self._attempt = None
         return self._store
 
+    @property
+    def notice(self) -> str | None:
+        return None if self._store is None else self._store.notice
+
     async def close(self) -> None:
         """Close the real store, also when it is just being opened."""
         self._closed = True
@@ -83,20 +105,23 @@ class OpeningStore:
         await (await self.opened()).add_notebook(notebook)
 
     async def get_notebook(self, notebook_id: str) -> Notebook:
-        return await (await self.opened()).get_notebook(notebook_id)
+        notebook = await (await self.opened()).get_notebook(notebook_id)
+        self._check_below(notebook.path)
+        return notebook
 
     async def find_notebook(self, path: str) -> Notebook | None:
         return await (await self.opened()).find_notebook(path)
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
-        return await (await self.opened()).list_notebooks(limit, cursor)
+        return await (await self.opened()).list_notebooks(limit, cursor, root or self._root)
 
     async def update_notebook(self, notebook: Notebook) -> None:
         await (await self.opened()).update_notebook(notebook)
 
     async def delete_notebook(self, notebook_id: str) -> None:
+        await self.get_notebook(notebook_id)
         await (await self.opened()).delete_notebook(notebook_id)
 
     async def check_idle(self, notebook_id: str) -> None:
@@ -104,17 +129,22 @@ class OpeningStore:
 
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:
-        return await (await self.opened()).record(executions)
+        new = await (await self.opened()).record(executions)
+        self.on_recorded(executions)
+        return new
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
-        return await (await self.opened()).history(query)
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        return await (await self.opened()).history(self._below(query), most_bytes)
+
+    async def output(self, execution_id: str) -> str | None:
+        return await (await self.opened()).output(execution_id)
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
-        async for execution in (await self.opened()).stream_history(query):
+        async for execution in (await self.opened()).stream_history(self._below(query)):
             yield execution
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
-        return await (await self.opened()).delete_history(older_than, notebook_id)
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
+        return await (await self.opened()).delete_history(older_than, self._below(only))
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
         return await (await self.opened()).usage(query)
@@ -124,12 +154,19 @@ class OpeningStore:
         await (await self.opened()).put_run(run)
 
     async def get_run(self, run_id: str) -> Run:
-        return await (await self.opened()).get_run(run_id)
+        run = await (await self.opened()).get_run(run_id)
+        self._check_below(run.path)
+        return run
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
-        return await (await self.opened()).list_runs(notebook_id, limit, cursor)
+        store = await self.opened()
+        return await store.list_runs(notebook_id, limit, cursor, root or self._root)
 
     # kernels -------------------------------------------------------------------
     async def add_kernel(self, kernel: RegisteredKernel) -> None:
@@ -140,3 +177,11 @@ class OpeningStore:
 
     async def delete_kernel(self, name: str) -> None:
         await (await self.opened()).delete_kernel(name)
+
+    # the server's folder ---------------------------------------------------------
+    def _below(self, query: HistoryQuery) -> HistoryQuery:
+        return replace(query, root=self._root, server=self._server())
+
+    def _check_below(self, path: str) -> None:
+        if not is_below(path, self._root):
+            raise PathNotAllowed(f"{path!r} lies outside the server's folder {self._root!r}.")

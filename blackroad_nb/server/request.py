@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from blackroad_nb.core.times import read_moment
 from blackroad_nb.errors import BodyTooLarge, InvalidInput, MediaTypeUnsupported
 from blackroad_nb.server.operation import Parameter, Schema
 
@@ -24,10 +25,6 @@ MEDIA_TYPE = "application/json"
 _JUPYTER_PARAMETERS = frozenset({"token", "_xsrf", "_", "no_track_activity"})
 _TOO_DEEP = f"The body is nested too deeply; {DEPTH_LIMIT} levels are the most."
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
-# RFC 3339, section 5.6; the zone is required, since a naive time means nothing to others.
-_DATE_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -81,17 +78,6 @@ def parse_query(
     return values
 
 
-def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time and return it in UTC. Raises InvalidInput."""
-    refusal = InvalidInput(f"{text!r} is not a time with its zone, such as 2026-11-01T09:30:00Z.")
-    if not _DATE_TIME.fullmatch(text):
-        raise refusal
-    try:
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise refusal from None
-
-
 def _refuse_unknown(arguments: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
     for name in arguments:
         # JupyterLab appends a bare time stamp to get past caches.
@@ -113,7 +99,7 @@ def _query_value(name: str, raw: bytes, schema: Schema) -> Any:
             raise InvalidInput(f"{name} must be a whole number, not {text!r}.")
         value = int(text)
     _check(value, schema, name)
-    return parse_time(text) if schema.get("format") == "date-time" else value
+    return read_moment(text, datetime.now(UTC)) if schema.get("format") == "moment" else value
 
 
 def _parse_json(raw: bytes) -> Any:

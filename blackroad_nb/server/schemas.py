@@ -53,6 +53,12 @@ def _page(item: str) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 TIME: Schema = {"type": "string", "format": "date-time"}
+MOMENT: Schema = {
+    "type": "string",
+    "format": "moment",
+    "description": "A date, a time, or an age such as `7d` or `12h`; UTC when it names no zone.",
+    "examples": ["2026-11-01T09:30:00Z", "2026-11-01", "7d"],
+}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 FLAG: Schema = {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"}
 NOTEBOOK_PATH: Schema = {
@@ -87,8 +93,11 @@ SEQ_CURSOR = Parameter(
     {"type": "integer", "minimum": 0, "maximum": _LARGEST},
     "where the page before ended, as it said.",
 )
-SINCE = Parameter("since", TIME, "only what started then or later.")
-UNTIL = Parameter("until", TIME, "only what started before.")
+SINCE = Parameter("since", MOMENT, "only what started then or later.")
+UNTIL = Parameter("until", MOMENT, "only what started before.")
+OUTPUTS = Parameter(
+    "outputs", FLAG, "1 brings the outputs too, which can be large; they are null otherwise."
+)
 OF_NOTEBOOK = Parameter("notebook_id", WORD, "only what belongs to this notebook.")
 
 # request bodies --------------------------------------------------------------------
@@ -167,7 +176,11 @@ _CELL = _whole(
     execution_count=_or_null("integer"),
     duration_ms=_or_null("integer"),
     error=_or_null("string"),
-    outputs={"type": "array", "items": {"type": "object"}},
+    outputs={
+        "type": ["array", "null"],
+        "items": {"type": "object"},
+        "description": "nbformat outputs; null unless `outputs=1` asks for them.",
+    },
 )
 COMPONENTS: dict[str, Schema] = {
     "Error": closed(("code", "message"), code=TEXT, message=TEXT),
@@ -212,7 +225,12 @@ COMPONENTS: dict[str, Schema] = {
         execution_count=_or_null("integer"),
         status={"type": "string", "enum": _STATUSES},
         source=TEXT,
-        output={"type": ["array", "null"], "items": {"type": "object"}},
+        output={
+            "type": ["array", "null"],
+            "items": {"type": "object"},
+            "description": "nbformat outputs; null where none were kept, and unless "
+            "`outputs=1` asks for them.",
+        },
         error=_or_null("string"),
         started_at=TIME,
         finished_at=_or_null("string", format="date-time"),
@@ -271,7 +289,7 @@ COMPONENTS: dict[str, Schema] = {
             },
             "store": closed(
                 ("status", "path"),
-                status={"type": "string", "enum": ["ok", "broken"]},
+                status={"type": "string", "enum": ["ok", "replaced", "broken"]},
                 path=TEXT,
                 code=TEXT,
                 message=TEXT,

@@ -10,6 +10,7 @@ from typing import Any
 from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, validate
 
 from blackroad_nb.config import database_path
+from blackroad_nb.errors import InvalidInput
 from blackroad_nb.ports import CellLimits
 
 
@@ -33,7 +34,13 @@ class ServerSettings:
 
 
 class SettingsTraits(HasTraits):
-    """Mixed into the extension app; every trait says what it is for."""
+    """Mixed into the extension app; every trait says what it is for.
+
+    Attributes:
+        config_fault: why the settings are not what the operator meant.
+    """
+
+    config_fault: str | None = None
 
     database = Unicode(
         help="""The SQLite file of registry and history. Empty: the environment variable
@@ -99,8 +106,13 @@ class SettingsTraits(HasTraits):
 
     def server_settings(self) -> ServerSettings:
         """Freeze what was configured."""
+        try:
+            database = database_path(os.environ, self.database or None)
+        except InvalidInput as error:
+            self.config_fault = self.config_fault or error.message
+            database = database_path({})
         return ServerSettings(
-            database=database_path(os.environ, self.database or None),
+            database=database,
             record=self.record,
             nodelay=self.nodelay,
             sparing_activity=self.sparing_activity,

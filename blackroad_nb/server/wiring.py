@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tornado import web
+
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.templates import SHARED, FolderTemplates, template_folders
 from blackroad_nb.config import operator_templates
-from blackroad_nb.errors import BlackRoadError, StoreError
+from blackroad_nb.core.execution import Execution
+from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
 from blackroad_nb.managers.notebooks import NotebookManager
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.templates import TemplateManager
+from blackroad_nb.managers.upkeep import NotebookUpkeep
 from blackroad_nb.ports import Store
 from blackroad_nb.server.health import health_record
 from blackroad_nb.server.names import Names
@@ -65,9 +70,15 @@ class Parts:
         self.settings = settings
         self.root = root
         self.serverapp = serverapp
-        self.store = OpeningStore(self._open_store)
+        self.store = OpeningStore(
+            self._open_store,
+            os.path.realpath(root),
+            lambda: self.names.server(self.serverapp.port),
+        )
         self.files = DiskNotebookFiles((root,))
         self.names = Names(os.environ)
+        self.upkeep = NotebookUpkeep(self.store, self.files)
+        self.store.on_recorded = self._note_notebooks
         self._misconfigured = misconfigured
         self.faults: dict[str, str] = {}
         self.workspace = Workspace()
@@ -185,6 +196,14 @@ class Parts:
         """Read a path of the API: relative ones start at the server's root folder."""
         return str(self.root / path)
 
+    async def registered(self, path: str) -> Notebook:
+        """Return the notebook registered for a path of the API. Raises NotebookNotFound."""
+        resolved = str(self.files.resolve(self.below_root(path)))
+        found = await self.store.find_notebook(resolved)
+        if found is None:
+            raise NotebookNotFound(f"{resolved!r} is not registered, so it has no runs.")
+        return found
+
     async def health(self) -> dict[str, Any]:
         """Say what works and what does not."""
         return await health_record(self)
@@ -202,6 +221,19 @@ class Parts:
     def active_runs(self) -> int:
         """How many runs go on; asking does not import what runs need."""
         return self.running.active if "running" in self.__dict__ else 0
+
+    def _note_notebooks(self, executions: Sequence[Execution]) -> None:
+        """Have the notebooks looked at that registered themselves by being run."""
+        for execution in executions:
+            path = execution.path
+            if execution.origin == "interactive" and path is not None and os.path.isabs(path):
+                self.upkeep.note(path, self._kernel_name(execution.kernel_id))
+
+    def _kernel_name(self, kernel_id: str | None) -> str | None:
+        try:
+            return str(self.serverapp.kernel_manager.get_kernel(kernel_id).kernel_name)
+        except (KeyError, web.HTTPError):  # it ended a moment ago
+            return None
 
     def note_activity(self) -> None:
         """Keep the server from being stopped as idle."""
@@ -286,6 +318,7 @@ class Parts:
         elif "runner" in self.__dict__:
             await _bounded("The kernels", self.runner.close())
         await _bounded("The recorder", self.recorder.stop())
+        await _bounded("The registry's upkeep", self.upkeep.close())
         if "exporter" in self.__dict__:
             self.exporter.close()
         await _bounded("The database", self.store.close())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ from store_rows import mounted, problems, python, remount, row
 
 from blackroad_nb.adapters.sqlite import connection as connection_module
 from blackroad_nb.adapters.sqlite import glance, opening
+from blackroad_nb.adapters.sqlite.faults import store_error
 from blackroad_nb.adapters.sqlite.opening import on_network
 from blackroad_nb.adapters.sqlite.reader import SqliteReader
 from blackroad_nb.adapters.sqlite.store import SqliteStore
@@ -133,7 +135,7 @@ def test_pages_of_noise_are_told_when_they_are_met(tmp_path):
             lambda: store.history(HistoryQuery(cursor=10_000, limit=1000)),
             lambda: store.history(HistoryQuery(text="print", cursor=9_000, limit=1000)),
             lambda: store.record([row(n) for n in range(500)]),
-            lambda: store.delete_history(row(1).started_at.replace(year=2030)),
+            lambda: store.delete_history(row(1).started_at.replace(year=2030), HistoryQuery()),
         ):
             with pytest.raises(StoreCorrupt) as caught:
                 await ask()
@@ -343,7 +345,7 @@ def test_a_file_held_alone_is_told_within_bounds_when_opened(tmp_path):
     assert read_by_command(path) == 1
 
 
-def test_a_deleted_file_is_made_anew_without_a_restart(tmp_path):
+def test_a_deleted_file_is_made_anew_without_a_restart_and_said(tmp_path, caplog):
     path = tmp_path / "n.db"
 
     async def scenario() -> None:
@@ -352,14 +354,31 @@ def test_a_deleted_file_is_made_anew_without_a_restart(tmp_path):
         for left in tmp_path.glob("n.db*"):
             if left.is_file():
                 left.unlink()
+        assert store.notice is None
         await store.record([row(2)])
         assert [e.id for e in (await store.history(HistoryQuery())).items] == ["2"]
+        assert str(path) in store.notice
+        assert "was deleted while it was in use" in caplog.text
+        path.replace(tmp_path / "kept.db")
+        (tmp_path / "kept.db").replace(path)  # the same file again says nothing new
+        await store.record([row(3)])
+        assert store.notice is not None
+        shutil.copy(path, tmp_path / "copy.db")
+        (tmp_path / "copy.db").replace(path)
+        await store.record([row(4)])
+        assert store.notice is None  # somebody put a copy back
+        path.unlink()
         await store.close()
 
     asyncio.run(scenario())
-    assert problems(path) == []
-    with SqliteReader(path) as reader:
-        assert len(reader.history(HistoryQuery()).items) == 1
+
+
+def test_a_folder_of_another_user_is_named(tmp_path):
+    path = tmp_path / "n.db"
+    inside = tmp_path / "n.db-processes" / "turn"
+    error = store_error(PermissionError(errno.EACCES, "Permission denied", str(inside)), path)
+    assert isinstance(error, StoreReadOnly)
+    assert f"the folder {str(inside.parent)!r} beside it" in error.message
 
 
 # where WAL cannot work -----------------------------------------------------------

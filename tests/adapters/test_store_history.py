@@ -66,6 +66,17 @@ def test_times_are_half_open_and_of_the_start(holds):
     holds(scenario)
 
 
+def test_a_start_that_moves_to_another_day_is_found_there(holds):
+    async def scenario(store):
+        begun = execution(1, status=Status.PENDING, started_at=NOON, finished_at=None)
+        await store.record([begun])
+        await store.record([execution(1, started_at=NOON + DAY)])
+        assert await found(store, since=NOON + DAY) == ["1"]
+        assert await found(store, until=NOON + DAY) == []
+
+    holds(scenario)
+
+
 def test_pages_stay_put_while_new_rows_arrive(holds):
     async def scenario(store):
         await store.record([execution(number) for number in range(10)])
@@ -106,6 +117,8 @@ SOURCES = {
     "3": "model.fit(X_train, y_train)  # naïve",
     "4": "print('日本語 текст')",
     "5": "x = 'quoted \"words\" here'",
+    "7": "frame = DataFrame(httpServer)  # 東京都 大阪",
+    "8": "価格price = '텍스트' + '😀→'  # ｶﾅ データ",
 }
 
 
@@ -135,6 +148,28 @@ SOURCES = {
         ("source:numpy", []),
         ("日本語", ["4"]),
         ("日本*", ["4"]),
+        ("日", ["4"]),
+        ("本語", ["4"]),
+        ("語日", []),
+        ("東京", ["7"]),
+        ("京都", ["7"]),
+        ("都大", []),
+        ("東 阪", ["7"]),
+        ("텍스", ["8"]),
+        ("ータ", ["8"]),
+        ("価格", ["8"]),
+        ("価格price", ["8"]),
+        ("price", ["8"]),
+        ("😀", ["8"]),
+        ("😀 텍", ["8"]),
+        ("→", ["8"]),
+        ("😁", []),
+        ("Server", ["7"]),
+        ("data", ["7"]),
+        ("DATAFRAME", ["7"]),
+        ("datafr*", ["7"]),
+        ("serv*", ["7"]),
+        ("ataframe", []),
         ("те*", ["4"]),
         ('"quoted words"', ["5"]),
         ('unbalanced "quoted words', ["5"][:0]),
@@ -158,7 +193,7 @@ def test_words_are_found_in_source_and_error(holds, text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "*", '""', "-- ;", "\N{PILE OF POO}", "a*", '"numpy as*"', "x " * 51]
+    "text", ["", "   ", "*", '""', "-- ;", "->", "{", "a*", '"numpy as*"', "x " * 51]
 )
 def test_a_search_without_words_is_refused(holds, text):
     async def scenario(store):
@@ -197,6 +232,48 @@ def test_pages_of_a_long_prefix_are_those_of_the_whole_search(holds, text, limit
     holds(scenario)
 
 
+def test_outputs_are_left_out_on_request_and_end_a_page(holds):
+    async def scenario(store):
+        output = '[{"output_type":"stream","name":"stdout","text":"' + "x" * 100_000 + '"}]'
+        await store.record([execution(n, output=output) for n in range(5)])
+        for text in (None, "print"):
+            plain = await store.history(HistoryQuery(text=text, outputs=False))
+            assert [e.output for e in plain.items] == [None] * 5
+            streamed = store.stream_history(HistoryQuery(text=text, outputs=False))
+            assert [e.output async for e in streamed] == [None] * 5
+            first = await store.history(HistoryQuery(text=text), 150_000)
+            assert ids(first) == ["4", "3"]
+            query = HistoryQuery(text=text, cursor=int(first.next_cursor), limit=3)
+            assert ids(await store.history(query, 10**9)) == ["2", "1", "0"]
+            short = await store.history(replace(query, limit=1), 10**9)
+            assert (ids(short), short.next_cursor) == (["2"], "3")
+        assert await store.output("execution-3") == output
+        assert await store.output("nothing") is None
+
+    holds(scenario)
+
+
+def test_folders_limit_rows_to_those_below(holds):
+    async def scenario(store):
+        places = ["/data/team/a.ipynb", "/data/team-b/a.ipynb", "/data/TEAM/a.ipynb"]
+        places += ["/data/team/deep/b.ipynb", None, None, "/x/data/team/a.ipynb"]
+        rows = [
+            execution(n, path=path, server=f"server-{n}", user="ada")
+            for n, path in enumerate(places)
+        ]
+        await store.record(rows)
+        for filters in ({}, {"text": "print"}, {"user": "ada"}, {"status": Status.SUCCESS}):
+            assert await found(store, root="/data/team", **filters) == ["3", "0"]
+            assert await found(store, root="/data/team/", **filters) == ["3", "0"]
+            own = await found(store, root="/data/team", server="server-4", **filters)
+            assert own == ["4", "3", "0"]
+            assert await found(store, root="/nowhere", **filters) == []
+            everywhere = await found(store, root="/", **filters)
+            assert everywhere == ["6", "3", "2", "1", "0"]
+
+    holds(scenario)
+
+
 def test_filters_are_not_words(holds):
     async def scenario(store):
         await store.add_notebook(notebook(1))
@@ -218,10 +295,10 @@ def test_deleting_history_is_by_age_and_leaves_what_runs(holds):
                 execution(4, started_at=NOON),
             ]
         )
-        assert await store.delete_history(NOON, "notebook-1") == 1
+        assert await store.delete_history(NOON, HistoryQuery(notebook_id="notebook-1")) == 1
         assert await found(store) == ["4", "3", "2"]
-        assert await store.delete_history(NOON) == 1
-        assert await store.delete_history(NOON) == 0
+        assert await store.delete_history(NOON, HistoryQuery()) == 1
+        assert await store.delete_history(NOON, HistoryQuery()) == 0
         assert await found(store, text="print") == ["4", "3"]
         assert sum(total.executions for total in await store.usage(UsageQuery())) == 3
 
@@ -231,7 +308,7 @@ def test_deleting_history_is_by_age_and_leaves_what_runs(holds):
 def test_what_was_deleted_is_neither_stored_nor_counted_again(holds):
     async def scenario(store):
         await store.record([execution(1)])
-        await store.delete_history(NOON + DAY)
+        await store.delete_history(NOON + DAY, HistoryQuery())
         assert await store.record([execution(1)]) == 0
         assert await found(store) == []
         assert await store.usage(UsageQuery()) == (UsageTotal("2026-03-01", 1, 1000),)
@@ -243,7 +320,7 @@ def test_many_rows_are_deleted_whole(holds):
     async def scenario(store):
         await store.record([execution(n, path="/data/x.ipynb") for n in range(1700)])
         (registered,) = (await store.list_notebooks()).items
-        assert await store.delete_history(NOON + 1200 * SECOND) == 1200
+        assert await store.delete_history(NOON + 1200 * SECOND, HistoryQuery()) == 1200
         await store.delete_notebook(registered.id)
         assert await found(store) == []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -89,6 +90,49 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     monkeypatch.undo()
     with SqliteReader(path) as reader:
         assert len(reader.list_notebooks().items) == 2
+
+
+def with_rows(path: Path, count: int) -> Path:
+    """Make a database of the first schema that holds `count` more rows."""
+    released(1, path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "INSERT INTO executions (id, source, output, status, started_at, path)"
+            " VALUES (?, ?, ?, 'success', '2026-03-02T12:00:00.000000+00:00', '/data/x.ipynb')",
+            [(f"row-{n}", f"DataFrame({n})" + " x" * 1000, "[]") for n in range(count)],
+        )
+        connection.commit()
+    return path
+
+
+def test_a_migration_that_is_killed_loses_nothing(tmp_path):
+    """The process dies in the middle of its transaction, whose pages are on the disk already."""
+    path = with_rows(tmp_path / "n.db", 5000)
+    log = Path(f"{path}-wal")
+    with python(OPENER, path, "late") as opener:
+        opener.stdin.write("go\n")
+        opener.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size > 2_000_000):
+            assert time.monotonic() < deadline
+            assert opener.poll() is None
+        opener.kill()
+        opener.wait()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM executions").fetchone() == (5003,)
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(path)
+        seen = {e.id async for e in store.stream_history(HistoryQuery(text="Frame"))}
+        assert seen == {f"row-{n}" for n in range(5000)}
+        await store.record([row("new")])
+        newest = (await store.history(HistoryQuery(limit=1))).items[0]
+        assert newest.seq == 5005  # no number is given twice
+        await store.close()
+
+    asyncio.run(scenario())
+    assert problems(path) == []
 
 
 def test_statements_end_where_sqlite_says_they_do():

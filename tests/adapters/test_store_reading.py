@@ -1,4 +1,4 @@
-"""A database that cannot be written is read all the same."""
+"""Reading costs no more than what is asked, and works where nothing can be written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from store_rows import fill_up, mounted, problems, python, remount, row
 
 from blackroad_nb.adapters.sqlite.reader import SqliteReader
 from blackroad_nb.adapters.sqlite.store import SqliteStore
+from blackroad_nb.core.execution import Status
 from blackroad_nb.core.history import HistoryQuery
 from blackroad_nb.errors import StoreError, StoreFull, StoreReadOnly
 
@@ -170,3 +171,32 @@ def test_who_may_only_read_reads_beside_a_writer(tmp_path):
         pytest.skip("only root can be two users")
     with shared_folder(0o755) as folder:
         asyncio.run(scenario(folder / "n.db"))
+
+
+def test_a_row_is_found_and_read_without_its_large_output(tmp_path):
+    """What the process reads is counted: the disk may have the file in memory."""
+
+    def bytes_read() -> int:
+        fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        return int(fields["rchar"])
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "n.db")
+        large = json.dumps([{"output_type": "stream", "name": "stdout", "text": "x" * 4_000_000}])
+        rows = [row(n, path="/data/x.ipynb", run_id="run-1", output=large) for n in range(10)]
+        await store.record(rows)
+        await store.close()
+        store = await SqliteStore.open(tmp_path / "n.db")
+        queries = [
+            HistoryQuery(run_id="run-1", outputs=False),
+            HistoryQuery(outputs=False),
+            HistoryQuery(text="print", outputs=False),
+            HistoryQuery(status=Status.SUCCESS, outputs=False),
+        ]
+        for query in queries:
+            before = bytes_read()
+            assert len((await store.history(query)).items) == 10
+            assert bytes_read() - before < 1_000_000
+        await store.close()
+
+    asyncio.run(scenario())

@@ -264,6 +264,26 @@ def test_a_process_that_leaves_in_order_closes_its_own_rows(tmp_path):
     assert {left.name for left in (tmp_path / "n.db-processes").iterdir()} == {"queue", "turn"}
 
 
+def test_lock_files_of_killed_processes_are_cleaned_up(tmp_path):
+    """Not those of living ones, and none so young that its owner may yet lock it."""
+    path = tmp_path / "n.db"
+    folder = tmp_path / "n.db-processes"
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(path)
+        (mine,) = {left.name for left in folder.iterdir()} - {"queue", "turn"}
+        for name in ("0" * 32, "1" * 32):
+            (folder / name).write_text("blackroad-nb host/space/1/2/3\n")
+        for name in (mine, "0" * 32):
+            os.utime(folder / name, (0, 0))
+        other = await SqliteStore.open(path)
+        await other.close()
+        assert {left.name for left in folder.iterdir()} == {"queue", "turn", mine, "1" * 32}
+        await store.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_second_store_of_one_process_leaves_the_first_ones_rows(tmp_path):
     async def scenario() -> None:
         first = await SqliteStore.open(tmp_path / "n.db")

@@ -56,9 +56,35 @@ def test_search_finds_words_in_source_and_error(cli: CommandLine, ran: str) -> N
     assert cli("search", "--status", "success", "apples", "--limit", "1").json
 
 
+def test_deleting_takes_only_what_the_filters_choose(cli: CommandLine, ran: str) -> None:
+    old = ("--delete", "--older-than", "2099-01-01")
+    for missed in (("--user", "nobody-else"), ("--since", "2098-01-01"), ("--until", "2020-01-01")):
+        assert cli("history", "--all", *old, *missed).json == {"deleted": 0}
+    assert cli("history", "--all", *old, "--status", "error").json == {"deleted": 1}
+    assert [row["status"] for row in cli("history", ran).json] == ["success", "success"]
+    for unusable in (("--limit", "1"), ("--cursor", "9"), ("--format", "json")):
+        refused = cli("history", "--all", *old, *unusable)
+        assert (refused.code, unusable[0] in refused.err) == (2, True)
+    assert len(cli("history", ran).json) == 2
+
+
 def test_deleting_is_explicit(cli: CommandLine, ran: str) -> None:
     assert cli("history", ran, "--delete", "--older-than", "1d").json == {"deleted": 0}
     assert len(cli("history", ran).json) == 3
     assert cli("history", "nobody", "--delete", "--older-than", "0s").code == 3
     assert cli("history", ran, "--delete", "--older-than", "0s").json == {"deleted": 3}
     assert cli("history", "--all").json == []
+
+
+def test_a_database_that_cannot_be_meant_is_refused(cli: CommandLine) -> None:
+    """A typing mistake must not look like an empty history, nor a name like a file."""
+    missing = str(cli.folder / "nowhere" / "x.db")
+    for command in (["list"], ["history", "--all"], ["history", "--all", "--format", "csv"]):
+        refused = cli(*command, "--db", missing)
+        assert (refused.code != 0, refused.out) == (True, "")
+        assert "its folder does not exist" in refused.err
+        assert not (cli.folder / "nowhere").exists()
+    for name in (":memory:", "file:x.db?mode=memory"):
+        refused = cli("list", "--db", name)
+        assert (refused.code, "is no file" in refused.err) == (2, True)
+    assert cli("list", "--db", str(cli.folder / "new.db")).json == []

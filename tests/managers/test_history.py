@@ -144,6 +144,6 @@ def test_deleting_is_by_age_and_asks_for_a_zone():
     with pytest.raises(InvalidInput):
         asyncio.run(manager.delete(datetime(2027, 1, 1)))  # noqa: DTZ001
     with pytest.raises(NotebookNotFound):
-        asyncio.run(manager.delete(NOON, "none"))
-    assert asyncio.run(manager.delete(NOON + 2 * MINUTE, "n")) == 2
+        asyncio.run(manager.delete(NOON, HistoryQuery(notebook_id="none")))
+    assert asyncio.run(manager.delete(NOON + 2 * MINUTE, HistoryQuery(notebook_id="n"))) == 2
     assert len(asyncio.run(manager.search(HistoryQuery())).items) == 2

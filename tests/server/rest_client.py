@@ -34,6 +34,7 @@ class Api:
         self,
         method: str,
         path: str,
+        /,
         body: Any = None,
         headers: dict[str, str] | None = None,
         **params: str,

@@ -103,8 +103,36 @@ async def test_a_run_by_path_writes_the_file_and_the_history(
     assert {row["origin"] for row in rows} == {"run"}
     assert len((await api("GET", "history")).json["items"]) == 2  # the recorder left them alone
 
-    listed = (await api("GET", "executions", notebook_id=run["notebook_id"])).json["items"]
-    assert [item["id"] for item in listed] == [run["id"]]
+    for chosen in ({"notebook_id": run["notebook_id"]}, {"path": "sum.ipynb"}):
+        listed = (await api("GET", "executions", **chosen)).json["items"]
+        assert [item["id"] for item in listed] == [run["id"]]
+    both = await api("GET", "executions", notebook_id=run["notebook_id"], path="sum.ipynb")
+    assert both.status == 400
+    for unknown in ({"notebook_id": "nothing"}, {"path": "nothing.ipynb"}):
+        assert (await api("GET", "executions", **unknown)).status == 404
+
+
+async def test_outputs_come_only_when_asked_for(api: Api, app: Any, jp_root_dir: Path) -> None:
+    write_notebook(jp_root_dir / "a.ipynb", "print('shown')", "2")
+    run = await until_final(api, (await start(api, path="a.ipynb"))["id"])
+    assert [cell["outputs"] for cell in run["cells"]] == [None, None]
+    whole = (await api("GET", f"executions/{run['id']}", outputs="1")).json
+    assert [len(cell["outputs"]) for cell in whole["cells"]] == [1, 1]
+    assert whole["cells"][0]["outputs"][0]["text"] == "shown\n"
+    for cell in whole["cells"]:
+        cell["outputs"] = None
+    assert whole == run
+    for plain in ((await api("GET", "executions")).json["items"][0], run):
+        assert {cell["outputs"] for cell in plain["cells"]} == {None}
+
+    rows = (await api("GET", "history", run_id=run["id"])).json["items"]
+    assert [row["output"] for row in rows] == [None, None]
+    rows = (await api("GET", "history", run_id=run["id"], outputs="1")).json["items"]
+    assert rows[1]["output"] == [{"output_type": "stream", "name": "stdout", "text": "shown\n"}]
+    lines = await api("GET", "history", run_id=run["id"], format="jsonl", outputs="1")
+    assert [json.loads(line)["output"] for line in lines.body.splitlines()] == [
+        row["output"] for row in rows
+    ]
 
 
 async def test_runs_are_listed_page_by_page(api: Api, jp_root_dir: Path) -> None:

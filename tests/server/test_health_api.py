@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ async def test_a_healthy_server_says_ok(api: Api, database: Path) -> None:
     assert reply.json["store"] == {"status": "ok", "path": str(database)}
     assert reply.json["recorder"]["state"] == "ok"
     assert reply.json["runs"] == {"active": 0}
+
+
+async def test_a_database_that_was_deleted_is_reported(api: Api, database: Path) -> None:
+    for left in database.parent.glob(f"{database.name}*"):
+        if left.is_file():
+            left.unlink()
+    health = (await api("GET", "health")).json
+    assert (health["status"], health["store"]["status"]) == ("degraded", "replaced")
+    assert health["problems"] == [health["store"]["message"]]
+    assert str(database) in health["problems"][0]
 
 
 async def test_asking_for_health_is_no_activity(api: Api, app: Any) -> None:
@@ -61,7 +72,8 @@ class TestWithoutAPlaceForTheDatabase:
                 "code": health["store"]["code"],
                 "message": health["store"]["message"],
             }
-        app.parts.writer.put(DONE)
+        here = app.parts.names.server(app.serverapp.port)
+        app.parts.writer.put(replace(DONE, server=here))
 
         database.parent.unlink()
         assert (await api("GET", "notebooks")).json == {"items": [], "next_cursor": None}

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from rest_client import Api
 from tornado.simple_httpclient import HTTPStreamClosedError
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.run import Run, RunStatus
 from blackroad_nb.errors import StoreError
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -67,6 +70,9 @@ async def test_the_newest_come_first_and_pages_hold_each_once(api: Api, recorded
         ({"q": "division"}, [5]),
         ({"q": "etude"}, [5, 4, 3, 2, 1, 0]),
         ({"since": "2026-11-01T12:03:00Z"}, [5, 4, 3]),
+        ({"since": "2026-11-01T12:03"}, [5, 4, 3]),
+        ({"until": "2026-11-01"}, []),
+        ({"since": "1000w", "until": "2026-11-02"}, [5, 4, 3, 2, 1, 0]),
         ({"until": "2026-11-01T13:02:00+01:00"}, [1, 0]),
         ({"since": "2026-11-01T12:01:00Z", "until": "2026-11-01T12:04:00Z", "user": "bob"}, [3, 1]),
         ({"run_id": "none"}, []),
@@ -101,17 +107,80 @@ async def test_code_comes_back_as_a_notebook_and_a_script(api: Api, recorded: Re
     assert script.body.count(b"value = ") == 3
 
 
+async def test_code_comes_back_with_the_kernel_it_ran_on(
+    api: Api, app: Any, recorded: Recorded, jp_root_dir: Path
+) -> None:
+    """The notebook registered itself, which tells no kernel; its file does."""
+    cell = {"cell_type": "raw", "id": "a", "metadata": {}, "source": "x"}
+    metadata = {"kernelspec": {"name": "ir", "display_name": "R"}}
+    document = {"cells": [cell] * 3, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    (jp_root_dir / "study.ipynb").write_text(json.dumps(document))
+    await app.parts.store.record([replace(recorded[0], id="another")])
+    await app.parts.upkeep.close()
+    (notebook,) = (await api("GET", "notebooks")).json["items"]
+    assert (notebook["kernel"], notebook["cell_count"]) == ("ir", 3)
+    again = await api("GET", "history", format="ipynb", notebook_id=notebook["id"])
+    assert again.json["metadata"]["kernelspec"]["name"] == "ir"
+
+
 async def test_what_is_old_goes_when_asked(api: Api, recorded: Recorded) -> None:
     assert (await api("DELETE", "history")).status == 400
     gone = await api("DELETE", "history", older_than="2026-11-01T12:02:00Z")
     assert gone.json == {"deleted": 2}
     assert numbers((await api("GET", "history")).json["items"]) == [5, 4, 3, 2]
+    late = {"older_than": "2027-01-01T00:00:00Z"}
+    failed = await api("DELETE", "history", **late, status="error", user="bob")
+    assert failed.json == {"deleted": 1}
+    assert numbers((await api("GET", "history")).json["items"]) == [4, 3, 2]
+    for unusable in ({"limit": "1"}, {"q": "value"}, {"cursor": "3"}):
+        assert (await api("DELETE", "history", **late, **unusable)).status == 400
     other = await api("DELETE", "history", older_than="2027-01-01T00:00:00Z", notebook_id="other")
     assert (other.status, other.json["code"]) == (404, "notebook_not_found")
 
 
+async def test_what_belongs_to_files_elsewhere_stays_out_of_reach(
+    api: Api, app: Any, recorded: Recorded, tmp_path: Path
+) -> None:
+    """Two servers may share a database and have different people at their ends."""
+    store = await app.parts.store.opened()
+    elsewhere = str(tmp_path / "elsewhere.ipynb")
+    consoles = [replace(recorded[0], id=f"console-{n}", path=None) for n in range(2)]
+    here = app.parts.names.server(app.serverapp.port)
+    await store.record([replace(recorded[0], id="elsewhere", path=elsewhere, user="ada")])
+    await store.record([consoles[0], replace(consoles[1], server=here)])
+    notebook = await store.find_notebook(elsewhere)
+    run = Run("run-1", notebook.id, RunStatus.SUCCESS, {}, elsewhere, "python3")
+    await store.put_run(run)
+
+    for filters in ({}, {"user": "ada"}, {"q": "value"}, {"status": "success"}):
+        ids = {row["id"] for row in (await api("GET", "history", **filters)).json["items"]}
+        assert "console-1" in ids
+        assert not {"elsewhere", "console-0"} & ids
+    assert b"elsewhere" not in (await api("GET", "history", format="jsonl")).body
+    for route in ("notebooks", "executions"):
+        listed = (await api("GET", route)).json["items"]
+        assert elsewhere not in {item["path"] for item in listed}
+    for method, route in (
+        ("GET", f"notebooks/{notebook.id}"),
+        ("DELETE", f"notebooks/{notebook.id}"),
+        ("GET", "executions/run-1"),
+        ("GET", "executions/run-1/events"),
+        ("POST", "executions/run-1/cancel"),
+    ):
+        refused = await api(method, route)
+        assert (refused.status, refused.json["code"]) == (403, "path_not_allowed")
+    for method in ("GET", "DELETE"):
+        query = {"older_than": "2027-01-01T00:00:00Z"} if method == "DELETE" else {}
+        assert (await api(method, "history", notebook_id=notebook.id, **query)).status == 403
+    assert (await api("GET", "history", notebook_id="nothing")).status == 404
+    gone = await api("DELETE", "history", older_than="2027-01-01T00:00:00Z")
+    assert gone.json == {"deleted": 7}
+    left = (await store.history(HistoryQuery())).items
+    assert {row.id for row in left} == {"elsewhere", "console-0"}
+
+
 async def test_a_large_stream_arrives_in_pieces(
-    api: Api, app: Any, jp_fetch: Callable[..., Any]
+    api: Api, app: Any, jp_fetch: Callable[..., Any], jp_root_dir: Path
 ) -> None:
     rows = [
         Execution(
@@ -119,6 +188,7 @@ async def test_a_large_stream_arrives_in_pieces(
             status=Status.SUCCESS,
             source="x" * 1000,
             started_at=NOON,
+            path=str(jp_root_dir / "study.ipynb"),
         )
         for number in range(500)
     ]

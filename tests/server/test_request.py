@@ -9,12 +9,12 @@ import pytest
 
 from blackroad_nb.errors import BlackRoadError, InvalidInput
 from blackroad_nb.server.operation import Parameter
-from blackroad_nb.server.request import BODY_LIMIT, parse_body, parse_query, parse_time
-from blackroad_nb.server.schemas import FLAG, NEW_KERNEL, NEW_NOTEBOOK, NEW_RUN, TIME
+from blackroad_nb.server.request import BODY_LIMIT, parse_body, parse_query
+from blackroad_nb.server.schemas import FLAG, MOMENT, NEW_KERNEL, NEW_NOTEBOOK, NEW_RUN
 
 COUNT = Parameter("limit", {"type": "integer", "minimum": 1, "maximum": 10}, "how many.")
-SINCE = Parameter("since", TIME, "from then on.")
-BEFORE = Parameter("before", TIME, "what is older.", required=True)
+SINCE = Parameter("since", MOMENT, "from then on.")
+BEFORE = Parameter("before", MOMENT, "what is older.", required=True)
 WHOLE = Parameter("whole", FLAG, "all of it.")
 WORDS = Parameter("q", {"type": "string", "minLength": 1, "maxLength": 5}, "words.")
 
@@ -117,8 +117,8 @@ def test_a_body_that_is_right_comes_back_as_it_is() -> None:
         ({"limit": [b"0"]}, "limit must be at least 1, not 0."),
         ({"limit": [b"11"]}, "limit must be at most 10, not 11."),
         ({"limit": [b"9" * 400]}, "limit must be a whole number"),
-        ({"since": [b"yesterday"]}, "'yesterday' is not a time with its zone"),
-        ({"since": [b"2026-02-30T00:00:00Z"]}, "is not a time"),
+        ({"since": [b"yesterday"]}, "'yesterday' is no time; give a date"),
+        ({"since": [b"2026-02-30T00:00:00Z"]}, "is no time"),
         ({"whole": [b"yes"]}, "whole must be one of 0, 1, false, true."),
         ({"q": [b"\xff"]}, "q is not UTF-8 text."),
         ({"q": [b"a\0b"]}, "q holds a NUL character"),
@@ -147,22 +147,3 @@ def test_a_query_turns_into_values() -> None:
 @pytest.mark.parametrize("name", ["token", "_xsrf", "_", "no_track_activity", "1795230000000"])
 def test_what_jupyter_adds_to_urls_is_let_pass(name: str) -> None:
     assert parse_query({name: [b""]}, ()) == {}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "2026",
-        "2026-01-01",
-        "2026-01-01T00:00:00",
-        "2026-W01-1T00:00:00Z",
-        "0000-01-01T00:00:00Z",
-        "2026-01-01 00:00:00Z",
-        "20260101T000000Z",
-        "9999-12-31T23:59:59-12:00",
-    ],
-)
-def test_times_need_the_whole_form_and_a_zone(text: str) -> None:
-    with pytest.raises(InvalidInput):
-        parse_time(text)

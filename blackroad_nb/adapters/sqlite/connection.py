@@ -52,6 +52,9 @@ def connect(
         connection.execute("PRAGMA foreign_keys = ON")
         # A batch is acknowledged only when it would survive a power failure.
         connection.execute("PRAGMA synchronous = FULL")
+        # Deleted text is overwritten where its page is written anyway. Pages that are
+        # free as a whole go when the file is shrunk.
+        connection.execute("PRAGMA secure_delete = FAST")
     except BaseException:
         connection.close()
         raise

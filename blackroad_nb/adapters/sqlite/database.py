@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -25,6 +26,8 @@ from blackroad_nb.adapters.sqlite.opening import prepare
 from blackroad_nb.adapters.sqlite.reading import open_to_read
 from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Unit = Callable[[aiosqlite.Connection], Awaitable[Any]]
@@ -58,6 +61,8 @@ class Database:
         self._reopening = asyncio.Lock()
         self._generation = 0
         self._closing = False
+        self._emptying = False
+        self.notice: str | None = None  # what users should know although all works
         self._life = asyncio.create_task(self._live(), name="blackroad-store-writer")
 
     async def write(self, unit: Unit) -> Any:
@@ -70,6 +75,11 @@ class Database:
         self._queue.put_nowait(waiting)
         return await waiting.done
 
+    async def write_through(self, unit: Unit) -> Any:
+        """Carry out `unit`, then empty the log into the file as far as readers allow."""
+        self._emptying = True
+        return await self.write(unit)
+
     async def read(self, read: Read[T]) -> tuple[T, ...]:
         """Return all rows of a question."""
         with told_plainly(self.path):
@@ -77,8 +87,11 @@ class Database:
                 found: Any = await connection.execute_fetchall(read.sql, read.values)
         return read.all(found)
 
-    async def read_part(self, read: Read[T], most_bytes: int) -> tuple[T, ...]:
-        """Return the first rows of a question, as many as about `most_bytes` hold."""
+    async def read_part(self, read: Read[T], most_bytes: int) -> tuple[tuple[T, ...], bool]:
+        """Return the first rows of a question, as many as about `most_bytes` hold.
+
+        The second value tells whether more rows may follow.
+        """
         found: list[Any] = []
         size = 0
         with told_plainly(self.path):
@@ -93,7 +106,7 @@ class Database:
                         break
                     found.extend(part)
                     size += sum(map(_size, part))
-        return read.all(found)
+        return read.all(found), size >= most_bytes
 
     async def close(self) -> None:
         """Finish what waits, then let go of the file. Can be repeated."""
@@ -154,7 +167,11 @@ class Database:
         async with self._writing_turn():
             if self._writer is None:
                 self._writer = await self._connect("rw")
-            return await _in_transaction(self._writer, units)
+            results = await _in_transaction(self._writer, units)
+            if self._emptying:
+                self._emptying = False
+                await _empty_log(self._writer, self._busy_seconds)
+            return results
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -184,8 +201,20 @@ class Database:
             if identity(self.path) == self._identity:
                 return
             await self._let_go()
+            self._note_loss()
             self.journal_mode = await asyncio.to_thread(prepare, self.path, self._busy_seconds)
             self._identity = identity(self.path)
+
+    def _note_loss(self) -> None:
+        """Remember that the file was deleted, until it is put back."""
+        self.notice = None
+        if identity(self.path) is None:
+            self.notice = (
+                f"The database {str(self.path)!r} was deleted while it was in use, and a new one"
+                " was made; what was recorded before is gone with it. Put a copy back, or"
+                " start the server again to accept the new one."
+            )
+            log.error("%s", self.notice)
 
     def _writing_turn(self) -> AbstractAsyncContextManager[None]:
         assert self._turn is not None, "who only reads was let through to writing"
@@ -233,6 +262,14 @@ async def _in_transaction(writer: aiosqlite.Connection, units: Sequence[Unit]) -
         if writer.in_transaction:  # SQLite may have rolled back by itself
             await writer.execute_fetchall("ROLLBACK")
     return results
+
+
+async def _empty_log(writer: aiosqlite.Connection, busy_seconds: float) -> None:
+    """Let the file take its size and cut the log, without waiting for readers."""
+    await writer.execute_fetchall("PRAGMA busy_timeout = 0")
+    with contextlib.suppress(sqlite3.OperationalError):
+        await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    await writer.execute_fetchall(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
 
 
 def _size(row: Iterable[Any]) -> int:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from blackroad_nb.adapters.sqlite.process import folder_of
 from blackroad_nb.errors import (
     InvalidInput,
     StoreBusy,
@@ -69,6 +70,13 @@ def not_writable(path: Path, elsewhere: str) -> StoreReadOnly:
 
 def _file_error(error: OSError, path: Path, elsewhere: str) -> StoreError:
     place = f"The database {str(path)!r}"
+    named = Path(os.fsdecode(error.filename)) if error.filename is not None else path
+    if error.errno in (errno.EACCES, errno.EPERM) and named.parent == folder_of(path):
+        return StoreReadOnly(
+            f"{place} cannot be written: the folder {str(named.parent)!r} beside it belongs to"
+            f" another user; give every user of the database the right to write there, or"
+            f" {elsewhere}."
+        )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return StoreReadOnly(f"{place} cannot be written: {error.strerror}; {elsewhere}.")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

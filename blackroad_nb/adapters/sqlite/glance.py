@@ -34,7 +34,13 @@ def notebook_records(path: str, limit: int | None) -> list[str] | None:
         try:
             if not _is_plain(connection):
                 return None
-            values = {"updated_at": _FROM_NEWEST, "id": "", "limit": -1 if limit is None else limit}
+            values = {
+                "updated_at": _FROM_NEWEST,
+                "id": "",
+                "limit": -1 if limit is None else limit,
+                "below": None,
+                "beyond": None,
+            }
             found = connection.execute(_RECORDS.format(rows=_statement()), values)
             return [record for (record,) in found]
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 from blackroad_nb.adapters.sqlite.connection import connect
 from blackroad_nb.adapters.sqlite.faults import told_plainly
 from blackroad_nb.adapters.sqlite.opening import prepare
-from blackroad_nb.adapters.sqlite.process import ProcessMark
+from blackroad_nb.adapters.sqlite.process import ProcessMark, remove_stale
 from blackroad_nb.adapters.sqlite.reading import open_to_read
 from blackroad_nb.adapters.sqlite.turn import WriteTurn
 from blackroad_nb.adapters.sqlite.writes import close_left_behind, close_own
@@ -46,6 +46,7 @@ def join(path: Path, owner: str | None, busy_seconds: float) -> Membership:
         try:
             with closing(connect(path, "rw", busy_seconds)) as connection:
                 close_left_behind(connection, path, turn)
+            remove_stale(path)
         except BaseException:
             mark.release()
             turn.close()

@@ -10,6 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from blackroad_nb.adapters.sqlite.faults import (
     primary_code,
     told_plainly,
 )
+from blackroad_nb.core.search import search_parts
 from blackroad_nb.errors import StoreCorrupt, StoreError, StoreTooNew
 
 APPLICATION_ID = 0x42524E42  # "BRNB" in the file's header
@@ -73,9 +75,11 @@ def prepare(path: Path, busy_seconds: float = BUSY_SECONDS, schema: Schema = NOT
             raise not_writable(path, schema.elsewhere)
         connection = connect(path, "rwc", busy_seconds)
         try:
-            check(connection, path, schema)
+            if check(connection, path, schema) == 0:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # new files only
             mode = _set_journal(connection, path, busy_seconds)
-            migrate(connection, path, schema)
+            if migrate(connection, path, schema):
+                _make_shrinkable(connection)
         finally:
             connection.close()
     return mode
@@ -157,10 +161,26 @@ def on_network(folder: Path, mountinfo: str) -> bool:
     return bool(_NETWORK.fullmatch(kind))
 
 
-def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOOKS) -> None:
-    """Apply what is missing; each migration and its number commit together."""
+def _make_shrinkable(connection: sqlite3.Connection) -> None:
+    """Give the space that a migration left back, and let the file shrink from now on.
+
+    SQLite can switch that on only by writing the whole file again. Where the disk has no
+    room for a copy, the file stays as it is, and works.
+    """
+    (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if kind == 0:
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("VACUUM")
+
+
+def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOOKS) -> bool:
+    """Apply what is missing, in one transaction; returns whether there was anything."""
     if recognise(connection, path, schema) == len(migrations(schema)):
-        return
+        return False
+    # Source: https://www.sqlite.org/lang_altertable.html section 7, steps 1 and 12.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.create_function("search_parts", 2, search_parts, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = recognise(connection, path, schema)  # somebody else may have been faster
@@ -173,6 +193,8 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOO
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        connection.execute("PRAGMA foreign_keys = ON")
+    return True
 
 
 def split_statements(script: str) -> Iterator[str]:

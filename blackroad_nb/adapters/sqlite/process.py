@@ -10,10 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 _PROC = Path("/proc")
+_NAME_LENGTH = len(uuid4().hex)
+_STALE_SECONDS = 3600.0
 
 
 class ProcessMark:
@@ -42,6 +46,18 @@ class ProcessMark:
         """Say that this process has finished all its rows."""
         self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+def remove_stale(database: Path) -> None:
+    """Remove the lock files of processes that were killed and left no rows behind."""
+    for path in folder_of(database).iterdir():
+        if len(path.name) != _NAME_LENGTH:
+            continue
+        with suppress(OSError), path.open("rb+") as file:
+            # A fresh file may be about to be locked by its owner.
+            old = time.time() - os.fstat(file.fileno()).st_mtime > _STALE_SECONDS
+            if old and _try_lock(file.fileno()):
+                path.unlink()
 
 
 def is_alive(name: str, database: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from blackroad_nb.adapters.sqlite import prefixes, reads
+from blackroad_nb.adapters.sqlite import reads
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.faults import told_plainly
 from blackroad_nb.adapters.sqlite.reading import open_to_read
@@ -68,10 +68,7 @@ class SqliteReader:
     def history(self, query: HistoryQuery) -> Page[Execution]:
         """One page, newest recorded first."""
         check_query(query)
-        read: reads.Read[Execution] | None = None
-        if first := prefixes.candidates(query):
-            read = prefixes.page_of(query, self._read(first))
-        return reads.history_page(self._read(read or reads.history(query)), query.limit)
+        return reads.history_page(self._read(reads.history(query)), query.limit)
 
     def list_kernels(self) -> tuple[RegisteredKernel, ...]:
         return self._read(reads.list_kernels())

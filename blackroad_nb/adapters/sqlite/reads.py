@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from blackroad_nb.adapters.sqlite import rows
@@ -16,16 +17,17 @@ from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import (
     HistoryQuery,
     Page,
+    bounds_below,
     check_cursor,
     check_limit,
     check_query,
-    fts_expression,
     place_after,
     read_place,
 )
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
+from blackroad_nb.core.search import fts_expression, words_of
 from blackroad_nb.core.usage import UsageQuery, UsageTotal, check_usage_query, day_windows
 
 T = TypeVar("T")
@@ -54,14 +56,16 @@ def find_notebook(path: str) -> Read[Notebook]:
     return Read(statements("notebooks")["find"], {"path": rows.text(path)}, rows.notebook_of)
 
 
-def list_notebooks(limit: int | None, cursor: str | None) -> Read[Notebook]:
+def list_notebooks(
+    limit: int | None, cursor: str | None, root: str | None = None
+) -> Read[Notebook]:
     """Ask for one more than `limit`, so that `notebook_page` can tell whether more follow."""
     updated_at, name = "9", ""  # before the newest
     if cursor is not None:
         moment, name = read_place(cursor)
         updated_at = rows.moment_text(moment)
     most = -1 if limit is None else limit + 1
-    values = {"updated_at": updated_at, "id": rows.text(name), "limit": most}
+    values = {"updated_at": updated_at, "id": rows.text(name), "limit": most, **_below(root)}
     return Read(statements("notebooks")["list"], values, rows.notebook_of)
 
 
@@ -75,49 +79,72 @@ def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebo
 def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
     """Ask for `most` rows, by default one more than the page holds."""
     check_query(query)
-    name = "search" if _match(query) else "history"
-    return search(query, name, query.limit + 1 if most is None else most, rows.execution_of)
-
-
-def search(query: HistoryQuery, name: str, most: int, build: Callable[[rows.Row], T]) -> Read[T]:
-    """Ask one of the statements that take filters."""
     sql = statements("executions")
     match = _match(query)
     filters, values = _filters(query, "t.rowid" if match else "e.seq")
     values["cursor"] = _END if query.cursor is None else query.cursor
-    values["limit"] = most
+    values["limit"] = query.limit + 1 if most is None else most
     if match:
         values["match"] = match
     before = ":cursor" if query.until is None else sql["before_until"]
-    text = sql[name].format(columns=sql["columns"], before=before, filters=filters)
-    return Read(text, values, build)
+    text = sql["search" if match else "history"].format(
+        columns=_columns(query.outputs), before=before, filters=filters
+    )
+    return Read(text, values, rows.execution_of)
 
 
-def history_page(found: tuple[Execution, ...], limit: int) -> Page[Execution]:
-    if len(found) <= limit:
+def _columns(outputs: bool) -> str:
+    return statements("executions")["columns"].format(output="e.output" if outputs else "NULL")
+
+
+def output(execution_id: str) -> Read[str | None]:
+    values = {"id": rows.text(execution_id)}
+    return Read(statements("executions")["output"], values, lambda row: row[0])
+
+
+def history_page(found: tuple[Execution, ...], limit: int, more: bool = False) -> Page[Execution]:
+    """Return a page of what was found; `more` says that reading stopped early."""
+    if len(found) <= limit and not more:
         return Page(found, None)
-    return Page(found[:limit], str(found[limit - 1].seq))
+    found = found[:limit]
+    return Page(found, str(found[-1].seq))
+
+
+def deletable(older_than: datetime, only: HistoryQuery, after: int, most: int) -> Read[int]:
+    """Ask for `most` finished rows behind `after` that started before, in order."""
+    filters, values = _filters(only, "e.seq")
+    values |= {"older_than": rows.moment_text(older_than), "after": after, "limit": most}
+    text = statements("executions")["deletable"].format(filters=filters)
+    return Read(text, values, lambda row: int(row[0]))
+
+
+def rows_of_notebook(notebook_id: str, most: int) -> Read[int]:
+    values = {"notebook_id": rows.text(notebook_id), "limit": most}
+    return Read(statements("executions")["of_notebook"], values, lambda row: int(row[0]))
 
 
 def open_executions(process: str) -> Read[Execution]:
     sql = statements("executions")
-    text = sql["open"].format(columns=sql["columns"])
+    text = sql["open"].format(columns=_columns(outputs=True))
     return Read(text, {"process": process}, rows.execution_of)
 
 
 def _match(query: HistoryQuery) -> str | None:
     """Return what to ask the text index, or None where a plain index answers better."""
-    if query.text is None and (query.run_id or not (query.user or query.status)):
+    narrow = query.user or query.status
+    folder = " ".join(words_of(query.root or ""))
+    if query.text is None and (query.run_id or (not narrow and (query.notebook_id or not folder))):
         return None
-    scope = []
+    parts = [f"{{source error parts}} : ({fts_expression(query.text)})"] if query.text else []
+    if folder:
+        # Words only, so it may find more; the filter on the path itself decides.
+        parts.append(f'(path : ^"{folder}" OR scope : v{_hex(query.server or "")})')
     if query.notebook_id is not None:
-        scope.append(f"n{_hex(query.notebook_id)}")
+        parts.append(f"scope : n{_hex(query.notebook_id)}")
     if query.user is not None:
-        scope.append(f"u{_hex(query.user)}")
+        parts.append(f"scope : u{_hex(query.user)}")
     if query.status is not None:
-        scope.append(f"s{query.status.value}")
-    parts = [f"{{source error}} : ({fts_expression(query.text)})"] if query.text else []
-    parts.extend(f"scope : {word}" for word in scope)
+        parts.append(f"scope : s{query.status.value}")
     return " AND ".join(parts)
 
 
@@ -137,7 +164,17 @@ def _filters(query: HistoryQuery, seq: str) -> tuple[str, rows.Values]:
     used = {key: pair for key, pair in wanted.items() if pair[1] is not None}
     sql = statements("executions")
     parts = [sql[name].format(seq=seq) for name, _ in used.values()]
-    return "\n".join(parts), {key: value for key, (_, value) in used.items()}
+    values: rows.Values = {key: value for key, (_, value) in used.items()}
+    if query.root is not None:
+        parts.append(sql["by_root"])
+        values |= _below(query.root)
+        values["server"] = rows.optional_text(query.server)
+    return "\n".join(parts), values
+
+
+def _below(root: str | None) -> rows.Values:
+    first, behind = bounds_below(rows.optional_text(root))
+    return {"below": first, "beyond": behind}
 
 
 def usage(query: UsageQuery) -> Read[UsageTotal]:
@@ -163,13 +200,15 @@ def get_run(run_id: str) -> Read[Run]:
     return Read(statements("runs")["get"], {"id": rows.text(run_id)}, rows.run_of)
 
 
-def list_runs(notebook_id: str | None, limit: int, cursor: int | None) -> Read[Run]:
+def list_runs(
+    notebook_id: str | None, limit: int, cursor: int | None, root: str | None = None
+) -> Read[Run]:
     """Ask for one more than `limit`, so that `run_page` can tell whether more follow."""
     check_limit(limit)
     check_cursor(cursor)
     values: rows.Values = {"limit": limit + 1, "cursor": _END if cursor is None else cursor}
     if notebook_id is None:
-        return Read(statements("runs")["list"], values, rows.run_of)
+        return Read(statements("runs")["list"], {**values, **_below(root)}, rows.run_of)
     values["notebook_id"] = rows.text(notebook_id)
     return Read(statements("runs")["list_of_notebook"], values, rows.run_of)
 

@@ -13,6 +13,7 @@ from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import CellResult, Run, RunStatus
+from blackroad_nb.core.search import search_parts
 from blackroad_nb.core.usage import UsageTotal, usage_of
 
 Values = dict[str, Any]
@@ -130,6 +131,7 @@ def execution_values(execution: Execution, process: str) -> Values:
         "queued_at": optional_moment_text(execution.queued_at),
         "process": process if execution.status is Status.PENDING else None,
         "trust": event.trust.value if event else None,
+        "search_parts": optional_text(search_parts(execution.source, execution.error)),
     }
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from blackroad_nb.adapters.sqlite import prefixes, reads, rows
+from blackroad_nb.adapters.sqlite import reads, rows
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
 from blackroad_nb.adapters.sqlite.joining import Membership, join, join_to_read, leave
@@ -21,7 +23,7 @@ from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.history import HistoryQuery, Page, check_limit, check_query
+from blackroad_nb.core.history import HistoryQuery, Page, check_limit
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
@@ -39,7 +41,8 @@ from blackroad_nb.errors import (
 _STREAM_ROWS = 10_000  # at most; what bounds the memory are the bytes
 _STREAM_BYTES = 4 * 1024 * 1024
 _SLICE = 500  # rows deleted in one transaction, so that others get their turn
-
+_MERGE_PAGES = 500  # of the text index, written in one transaction
+_FREED_PAGES = 1000  # given back to the disk in one transaction
 
 _KEYS = (
     "SQLITE_CONSTRAINT_UNIQUE",
@@ -85,6 +88,11 @@ class SqliteStore:
         """`wal`, or `truncate` where several hosts share the file system."""
         return self._database.journal_mode
 
+    @property
+    def notice(self) -> str | None:
+        """What users should know of the file although it can be used."""
+        return self._database.notice
+
     # notebooks -----------------------------------------------------------------
     async def add_notebook(self, notebook: Notebook) -> None:
         values = rows.notebook_values(notebook)
@@ -106,11 +114,11 @@ class SqliteStore:
         return found[0] if found else None
 
     async def list_notebooks(
-        self, limit: int | None = None, cursor: str | None = None
+        self, limit: int | None = None, cursor: str | None = None, root: str | None = None
     ) -> Page[Notebook]:
         if limit is not None:
             check_limit(limit)
-        found = await self._database.read(reads.list_notebooks(limit, cursor))
+        found = await self._database.read(reads.list_notebooks(limit, cursor, root))
         return reads.notebook_page(found, limit)
 
     async def update_notebook(self, notebook: Notebook) -> None:
@@ -125,7 +133,8 @@ class SqliteStore:
 
     async def delete_notebook(self, notebook_id: str) -> None:
         await self.get_notebook(notebook_id)
-        await self._delete_slices("delete_of_notebook", {"notebook_id": notebook_id})
+        while found := await self._database.read(reads.rows_of_notebook(notebook_id, _SLICE)):
+            await self._delete_rows(found)
 
         async def unit(connection: aiosqlite.Connection) -> None:
             sql = statements("notebooks")["delete"]
@@ -133,6 +142,7 @@ class SqliteStore:
                 raise _no_notebook(notebook_id)
 
         await self._database.write(unit)
+        await self._shrink()
 
     async def check_idle(self, notebook_id: str) -> None:
         for name in await self._database.read(reads.processes_running(notebook_id)):
@@ -157,41 +167,61 @@ class SqliteStore:
 
         return int(await self._database.write(unit))
 
-    async def history(self, query: HistoryQuery) -> Page[Execution]:
-        check_query(query)
-        read: reads.Read[Execution] | None = None
-        if first := prefixes.candidates(query):
-            read = prefixes.page_of(query, await self._database.read(first))
-        found = await self._database.read(read or reads.history(query))
-        return reads.history_page(found, query.limit)
+    async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
+        read = reads.history(query)
+        if most_bytes is not None:
+            found, more = await self._database.read_part(read, most_bytes)
+            return reads.history_page(found, query.limit, more)
+        return reads.history_page(await self._database.read(read), query.limit)
+
+    async def output(self, execution_id: str) -> str | None:
+        found = await self._database.read(reads.output(execution_id))
+        return found[0] if found else None
 
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         # Page by page, so that a slow reader never holds the log from being emptied.
         while True:
             read = reads.history(query, most=_STREAM_ROWS)
-            found = await self._database.read_part(read, _STREAM_BYTES)
+            found, _ = await self._database.read_part(read, _STREAM_BYTES)
             if not found:
                 return
             for execution in found:
                 yield execution
             query = replace(query, cursor=found[-1].seq)
 
-    async def delete_history(self, older_than: datetime, notebook_id: str | None = None) -> int:
-        values = {"until": rows.moment_text(older_than), "notebook_id": notebook_id}
-        return await self._delete_slices("delete_old", values)
-
-    async def _delete_slices(self, name: str, values: rows.Values) -> int:
-        sql = statements("executions")
-        filters = sql["by_notebook"] if values["notebook_id"] is not None else ""
-        text = sql[name].format(filters=filters)
-        total = 0
+    async def delete_history(self, older_than: datetime, only: HistoryQuery) -> int:
+        total, after = 0, 0
         while True:
-            gone: int = await self._database.write(
-                lambda connection: _changed(connection, text, {**values, "slice": _SLICE})
-            )
-            total += gone
-            if gone < _SLICE:
-                return total
+            # Found by a reader: looking for rows must not keep other writers waiting.
+            found = await self._database.read(reads.deletable(older_than, only, after, _SLICE))
+            total += await self._delete_rows(found)
+            if len(found) < _SLICE:
+                break
+            after = found[-1]
+        if total:
+            await self._forget_words()
+            await self._shrink()
+        return total
+
+    async def _forget_words(self) -> None:
+        """Take deleted rows out of the text index, which else keeps their words for long.
+
+        Source: https://www.sqlite.org/fts5.html section 6.8 (merge).
+        """
+        pages = -_MERGE_PAGES  # negative once: merge whatever there is
+        while await self._database.write(partial(_merged, pages=pages)) > 1:
+            pages = _MERGE_PAGES
+
+    async def _shrink(self) -> None:
+        """Give free pages back to the disk, some at a time, so that others get their turn."""
+        left, before = 0, -1
+        while left != before:  # it stays where it is in a file that cannot shrink
+            before, left = left, await self._database.write_through(_freed)
+
+    async def _delete_rows(self, found: Sequence[int]) -> int:
+        values = {"found": json.dumps(found)}
+        sql = statements("executions")["delete"]
+        return int(await self._database.write(lambda connection: _changed(connection, sql, values)))
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
         return await self._database.read(reads.usage(query))
@@ -213,9 +243,13 @@ class SqliteStore:
         return found[0]
 
     async def list_runs(
-        self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        notebook_id: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        root: str | None = None,
     ) -> Page[Run]:
-        found = await self._database.read(reads.list_runs(notebook_id, limit, cursor))
+        found = await self._database.read(reads.list_runs(notebook_id, limit, cursor, root))
         return reads.run_page(found, limit)
 
     # kernels -------------------------------------------------------------------
@@ -273,6 +307,19 @@ def _taken(error: Exception) -> Iterator[None]:
 async def _changed(connection: aiosqlite.Connection, sql: str, values: rows.Values) -> int:
     cursor = await connection.execute(sql, values)
     return cursor.rowcount
+
+
+async def _merged(connection: aiosqlite.Connection, pages: int) -> int:
+    """Merge some of the text index; a return below 2 says that nothing is left to do."""
+    before = connection.total_changes
+    await connection.execute(statements("executions")["merge"], {"pages": pages})
+    return connection.total_changes - before
+
+
+async def _freed(connection: aiosqlite.Connection) -> int:
+    """Free some pages and return how many are left."""
+    await connection.execute_fetchall(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+    return int(await _single(connection, "PRAGMA freelist_count"))
 
 
 async def _single(connection: aiosqlite.Connection, sql: str) -> Any:

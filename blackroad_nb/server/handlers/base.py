@@ -69,7 +69,10 @@ class BlackRoadHandler(APIHandler):
 
     def answer(self, value: Any, status: int = 200) -> None:
         """Finish with a JSON document."""
-        text = json_text(value)
+        self.answer_text(json_text(value), status)
+
+    def answer_text(self, text: str, status: int = 200) -> None:
+        """Finish with a JSON document that is written already."""
         self.set_status(status)
         self.finish(text)
 

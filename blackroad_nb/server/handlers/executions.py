@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from tornado import web
 
 from blackroad_nb.core.history import DEFAULT_LIMIT
-from blackroad_nb.core.rendering import run_record
-from blackroad_nb.core.run import RunRequest
+from blackroad_nb.core.rendering import cell_record, run_record
+from blackroad_nb.core.run import Run, RunRequest
+from blackroad_nb.errors import InvalidInput
+from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.handlers.events import EventStream
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
-from blackroad_nb.server.schemas import LIMIT, NEW_RUN, OF_NOTEBOOK, SEQ_CURSOR, refer
+from blackroad_nb.server.schemas import (
+    LIMIT,
+    NEW_RUN,
+    NOTEBOOK_PATH,
+    OF_NOTEBOOK,
+    OUTPUTS,
+    SEQ_CURSOR,
+    refer,
+)
 
 RESOURCE = "blackroad:executions"
 _EVENT_NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**31}
@@ -25,17 +38,34 @@ class Executions(BlackRoadHandler):
         Operation(
             id="listExecutions",
             summary="List headless runs, the newest first",
-            query=(OF_NOTEBOOK, SEQ_CURSOR, LIMIT),
-            answers={200: Answer("One page", refer("RunPage"))},
+            query=(
+                OF_NOTEBOOK,
+                Parameter("path", NOTEBOOK_PATH, "only what belongs to the notebook of this file."),
+                SEQ_CURSOR,
+                LIMIT,
+            ),
+            answers={200: Answer("One page, without outputs", refer("RunPage"))},
+            refusals=(404,),
             polled=True,
         )
     )
     async def get(self, asked: Asked) -> None:
         limit = asked.query.get("limit", DEFAULT_LIMIT)
-        notebook_id, cursor = asked.query.get("notebook_id"), asked.query.get("cursor")
-        page = await self.parts.running.list(notebook_id, limit, cursor)
-        items = [run_record(run) for run in page.items]
+        page = await self.parts.running.list(
+            await self._notebook_id(asked), limit, asked.query.get("cursor")
+        )
+        items = [run_record(run, outputs=False) for run in page.items]
         self.answer({"items": items, "next_cursor": page.next_cursor})
+
+    async def _notebook_id(self, asked: Asked) -> str | None:
+        notebook_id, path = asked.query.get("notebook_id"), asked.query.get("path")
+        if notebook_id is not None and path is not None:
+            raise InvalidInput("Give notebook_id or path, not both.")
+        if path is not None:
+            return (await self.parts.registered(path)).id
+        if notebook_id is not None:
+            await self.parts.store.get_notebook(notebook_id)
+        return notebook_id
 
     @web.authenticated
     @authorized("execute", resource=RESOURCE)
@@ -68,7 +98,7 @@ class Executions(BlackRoadHandler):
         run = await self.parts.running.start(RunRequest(**body, user=user))
         self.parts.note_activity()
         self.set_header("Location", self.location("executions", run.id))
-        self.answer(run_record(run), 202)
+        self.answer(run_record(run, outputs=False), 202)
 
 
 class OneExecution(BlackRoadHandler):
@@ -80,12 +110,30 @@ class OneExecution(BlackRoadHandler):
         Operation(
             id="getExecution",
             summary="Show how a run stands",
+            query=(OUTPUTS,),
             answers={200: Answer("The run", refer("Run"))},
             polled=True,
         )
     )
-    async def get(self, asked: Asked, run_id: str) -> None:  # noqa: ARG002
-        self.answer(run_record(await self.parts.running.get(run_id)))
+    async def get(self, asked: Asked, run_id: str) -> None:
+        run = await self.parts.running.get(run_id, outputs=False)
+        if asked.query.get("outputs") in ("1", "true"):
+            await self._send_whole(run)
+        else:
+            self.answer(run_record(run, outputs=False))
+
+    async def _send_whole(self, run: Run) -> None:
+        """Send the run cell by cell: all outputs together may not fit into memory."""
+        self.set_header("Content-Type", "application/json")
+        head = run_record(replace(run, cells=()))
+        del head["cells"]
+        before = json_text(head)[:-1] + ', "cells": ['
+        for cell in run.cells:
+            record = cell_record(await self.parts.running.whole(cell))
+            self.write(before + await asyncio.to_thread(json_text, record))
+            await self.flush()
+            before = ", "
+        self.finish("]}" if run.cells else before + "]}")
 
 
 class ExecutionEvents(EventStream):
@@ -114,7 +162,7 @@ class ExecutionEvents(EventStream):
     async def get(self, asked: Asked, run_id: str) -> None:
         # A browser that reconnects repeats the URL, but its header knows better.
         after = asked.headers.get("Last-Event-ID", asked.query.get("after", 0))
-        await self.parts.running.get(run_id)  # an unknown run is refused before the stream
+        await self.parts.running.check_exists(run_id)  # refused before the stream begins
         await self.send_events(self.parts.running.watch(run_id, after))
 
 
@@ -132,4 +180,4 @@ class ExecutionCancel(BlackRoadHandler):
         )
     )
     async def post(self, asked: Asked, run_id: str) -> None:  # noqa: ARG002
-        self.answer(run_record(await self.parts.running.cancel(run_id)), 202)
+        self.answer(run_record(await self.parts.running.cancel(run_id), outputs=False), 202)

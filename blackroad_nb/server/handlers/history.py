@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from tornado import web
 
 from blackroad_nb.core.execution import Execution, Status
-from blackroad_nb.core.history import HistoryQuery
+from blackroad_nb.core.history import HistoryQuery, Page
 from blackroad_nb.core.rendering import csv_header, csv_row, execution_record
 from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import authorized
@@ -18,17 +19,20 @@ from blackroad_nb.server.handlers.download import Download
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
 from blackroad_nb.server.schemas import (
     LIMIT,
+    MOMENT,
     OF_NOTEBOOK,
+    OUTPUTS,
     SEARCH,
     SEQ_CURSOR,
     SINCE,
-    TIME,
     UNTIL,
     WORD,
     refer,
 )
 
 RESOURCE = "blackroad:history"
+PAGE_BYTES = 8 * 1024 * 1024  # a page with outputs ends early after these
+LARGE = 64 * 1024  # characters; outputs beyond this are written by a thread
 _FORMATS = {
     "csv": "text/csv",
     "jsonl": "application/jsonl",
@@ -40,12 +44,7 @@ _FORMAT = Parameter(
     {"type": "string", "enum": ["json", *_FORMATS], "default": "json"},
     "json is one page; the others hold all that matches, or the newest `limit`.",
 )
-_FILTERS = (
-    Parameter(
-        "q",
-        SEARCH,
-        "words that all occur in source or error.",
-    ),
+_CHOICE = (
     OF_NOTEBOOK,
     Parameter("user", WORD, "only what this user ran."),
     Parameter("run_id", WORD, "only the cells of this headless run."),
@@ -56,6 +55,10 @@ _FILTERS = (
     ),
     SINCE,
     UNTIL,
+)
+_FILTERS = (
+    Parameter("q", SEARCH, "words that all occur in source or error."),
+    *_CHOICE,
 )
 
 
@@ -68,7 +71,7 @@ class History(Download):
         Operation(
             id="searchHistory",
             summary="Search the cells that ran, the newest first",
-            query=(*_FILTERS, SEQ_CURSOR, LIMIT, _FORMAT),
+            query=(*_FILTERS, SEQ_CURSOR, LIMIT, _FORMAT, OUTPUTS),
             answers={
                 200: Answer(
                     "One page, or a file",
@@ -80,14 +83,15 @@ class History(Download):
         )
     )
     async def get(self, asked: Asked) -> None:
-        query = history_query(asked.query)
+        query = history_query({"outputs": "0", **asked.query})
+        if query.notebook_id is not None:
+            await self.parts.store.get_notebook(query.notebook_id)
         most = asked.query.get("limit")
         history = self.parts.history
         match asked.query.get("format", "json"):
             case "json":
-                page = await history.search(query)
-                items = [execution_record(execution) for execution in page.items]
-                self.answer({"items": items, "next_cursor": page.next_cursor})
+                page = await history.search(query, PAGE_BYTES)
+                self.answer_text(await asyncio.to_thread(_page_text, page))
             case "ipynb":
                 self.send_file("history.ipynb", await history.as_notebook(query, most))
             case "script":
@@ -104,16 +108,17 @@ class History(Download):
             id="deleteHistory",
             summary="Delete finished executions that started before a time",
             query=(
-                Parameter("older_than", TIME, "what started before this goes.", required=True),
-                OF_NOTEBOOK,
+                Parameter("older_than", MOMENT, "what started before this goes.", required=True),
+                *_CHOICE,
             ),
             answers={200: Answer("How many went", refer("Deleted"))},
             refusals=(404,),
         )
     )
     async def delete(self, asked: Asked) -> None:
-        older_than, notebook_id = asked.query["older_than"], asked.query.get("notebook_id")
-        self.answer({"deleted": await self.parts.history.delete(older_than, notebook_id)})
+        only = dict(asked.query)
+        older_than = only.pop("older_than")
+        self.answer({"deleted": await self.parts.history.delete(older_than, history_query(only))})
 
 
 def history_query(given: Mapping[str, Any]) -> HistoryQuery:
@@ -122,7 +127,14 @@ def history_query(given: Mapping[str, Any]) -> HistoryQuery:
     renamed.pop("format", None)
     if "status" in renamed:
         renamed["status"] = Status(renamed["status"])
+    if "outputs" in renamed:
+        renamed["outputs"] = renamed["outputs"] in ("1", "true")
     return HistoryQuery(**renamed)
+
+
+def _page_text(page: Page[Execution]) -> str:
+    items = [execution_record(execution) for execution in page.items]
+    return json_text({"items": items, "next_cursor": page.next_cursor})
 
 
 def _csv_line(row: list[str]) -> str:
@@ -146,7 +158,8 @@ async def _lines(
 ) -> AsyncIterator[str]:
     count = 0
     async for execution in executions:
-        yield write(execution)
+        large = execution.output is not None and len(execution.output) > LARGE
+        yield await asyncio.to_thread(write, execution) if large else write(execution)
         count += 1
         if count == most:
             return

@@ -8,7 +8,7 @@
 INSERT INTO executions (
     id, notebook_id, cell_index, source, output, status, started_at, finished_at, duration_ms,
     path, cell_id, execution_count, error, origin, run_id, kernel_id, user, user_source, server,
-    queued_at, process, trust
+    queued_at, process, trust, search_parts
 )
 SELECT
     :id,
@@ -18,7 +18,7 @@ SELECT
     ),
     :cell_index, :source, :output, :status, :started_at, :finished_at, :duration_ms,
     :path, :cell_id, :execution_count, :error, :origin, :run_id, :kernel_id, :user, :user_source,
-    :server, :queued_at, :process, :trust
+    :server, :queued_at, :process, :trust, :search_parts
 WHERE NOT EXISTS (SELECT 1 FROM executions_deleted WHERE id = :id)
 ON CONFLICT (id) DO UPDATE SET
     notebook_id = coalesce(excluded.notebook_id, notebook_id),
@@ -41,13 +41,15 @@ ON CONFLICT (id) DO UPDATE SET
     server = coalesce(excluded.server, server),
     queued_at = coalesce(excluded.queued_at, queued_at),
     process = NULL,
-    trust = excluded.trust
+    trust = excluded.trust,
+    search_parts = excluded.search_parts
 WHERE executions.status = 'pending' AND excluded.status <> 'pending'
 
 -- name: columns
 -- The columns of an Execution, in its order of construction; part of what follows.
+-- {output} is NULL for who does not ask for outputs, which are never read then.
 e.id, e.status, e.source, e.started_at, e.finished_at, e.duration_ms, e.notebook_id, e.path,
-e.cell_index, e.cell_id, e.execution_count, e.output, e.error, e.origin, e.run_id, e.kernel_id,
+e.cell_index, e.cell_id, e.execution_count, {output}, e.error, e.origin, e.run_id, e.kernel_id,
 e.user, e.user_source, e.server, e.queued_at, e.seq
 
 -- name: history
@@ -65,21 +67,6 @@ CROSS JOIN executions AS e ON e.seq = t.rowid
 WHERE executions_text MATCH :match AND t.rowid < {before} {filters}
 ORDER BY t.rowid DESC
 LIMIT :limit
-
--- name: candidate
--- What a longer prefix is looked for in; see prefixes.py.
-SELECT e.seq, substr(e.source, 1, 100000), substr(e.error, 1, 100000)
-FROM executions_text AS t
-CROSS JOIN executions AS e ON e.seq = t.rowid
-WHERE executions_text MATCH :match AND t.rowid < {before} {filters}
-ORDER BY t.rowid DESC
-LIMIT :limit
-
--- name: by_seq
-SELECT {columns}
-FROM executions AS e
-WHERE e.seq IN (SELECT value FROM json_each(:wanted))
-ORDER BY e.seq DESC
 
 -- name: by_notebook
 AND e.notebook_id = :notebook_id
@@ -100,6 +87,12 @@ AND {seq} >= (SELECT min(first_seq) FROM execution_days WHERE day >= substr(:sin
 -- name: by_until
 AND e.started_at < :until
 
+-- name: by_root
+AND (
+    (e.path >= :below AND e.path < :beyond)
+    OR (e.path IS NULL OR e.path NOT LIKE '/%') AND e.server = :server
+)
+
 -- name: before_until
 -- One bound instead of two: the text index uses only the first it is given.
 min(
@@ -116,20 +109,25 @@ SELECT process FROM executions WHERE status = 'pending' AND process IS NOT NULL
 UNION
 SELECT process FROM runs WHERE status IN ('pending', 'running') AND process IS NOT NULL
 
--- name: delete_old
--- A slice of the finished rows that started before; whoever calls repeats it.
-DELETE FROM executions
-WHERE seq IN (
-    SELECT e.seq
-    FROM executions AS e
-    WHERE e.status <> 'pending'
-        AND e.started_at < :until
-        AND e.seq <= (SELECT max(last_seq) FROM execution_days WHERE day <= substr(:until, 1, 10))
-        {filters}
-    LIMIT :slice
-)
+-- name: output
+SELECT output FROM executions WHERE id = :id
 
--- name: delete_of_notebook
--- A slice of a notebook's rows, so that deleting it never holds the file for long.
-DELETE FROM executions
-WHERE seq IN (SELECT seq FROM executions WHERE notebook_id = :notebook_id LIMIT :slice)
+-- name: deletable
+SELECT e.seq
+FROM executions AS e
+WHERE e.seq > :after AND e.status <> 'pending'
+    AND e.started_at < :older_than
+    AND e.seq <= (SELECT max(last_seq) FROM execution_days WHERE day <= substr(:older_than, 1, 10))
+    {filters}
+ORDER BY e.seq
+LIMIT :limit
+
+-- name: of_notebook
+SELECT seq FROM executions WHERE notebook_id = :notebook_id LIMIT :limit
+
+-- name: merge
+INSERT INTO executions_text (executions_text, rank) VALUES ('merge', :pages)
+
+-- name: delete
+-- A slice, so that deleting never holds the file for long.
+DELETE FROM executions WHERE seq IN (SELECT value FROM json_each(:found))

@@ -19,6 +19,7 @@ WHERE path = :path
 SELECT id, name, path, kernel, created_at, updated_at, cell_count, metadata
 FROM notebooks
 WHERE updated_at <= :updated_at AND (updated_at < :updated_at OR id > :id)
+    AND (:below IS NULL OR (path >= :below AND path < :beyond))
 ORDER BY updated_at DESC, id
 LIMIT :limit
 

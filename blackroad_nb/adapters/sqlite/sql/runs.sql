@@ -27,7 +27,7 @@ WHERE id = :id
 SELECT id, notebook_id, status, requested, path, kernel, user, kernel_id, artefact, cells,
     message, started_at, finished_at, owner, rowid
 FROM runs
-WHERE rowid < :cursor
+WHERE rowid < :cursor AND (:below IS NULL OR (path >= :below AND path < :beyond))
 ORDER BY rowid DESC
 LIMIT :limit
 
