@@ -92,18 +92,28 @@ class Artefact:
                 await self._write(durable)
                 self.fault = None
             except (BlackRoadError, OSError) as error:
-                self.fault = str(error)
-                self._changed.set()  # the next write may succeed
-                log.warning("%s could not be written: %s", self.path, error)
+                self._failed(str(error))
+            except Exception as error:
+                log.exception("a fault of this program")
+                self._failed(f"{error!r}.")
             spent = monotonic() - begun
             self._pause = max(SOON_SECONDS, spent * (1 / SHARE - 1))
+
+    def _failed(self, reason: str) -> None:
+        self.fault = reason
+        self._changed.set()  # the next write may succeed
+        log.warning("%s could not be written: %s", self.path, reason)
 
     async def _write(self, durable: bool) -> None:
         cells = self._document["cells"]
         taken = {index: _frozen(cells[index]) for index in self._dirty}
         self._dirty.clear()
         self._texts.extend([""] * (len(cells) - len(self._texts)))
-        content = await asyncio.to_thread(_content, dict(self._document), self._texts, taken)
+        try:
+            content = await asyncio.to_thread(_content, dict(self._document), self._texts, taken)
+        except BaseException:
+            self._dirty.update(taken)  # some of them have no text yet
+            raise
         try:
             await self._put(content, durable)
         except (FileChanged, FileExists) as error:

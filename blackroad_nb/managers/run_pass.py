@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 from time import monotonic
 from typing import Any
 
+from blackroad_nb.core.document import check_serializable
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.plan import Step
 from blackroad_nb.core.run import CellResult, Run, RunStatus
-from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
+from blackroad_nb.errors import BlackRoadError
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.run_history import RunHistory, bare, storable, unfinished
 from blackroad_nb.managers.run_log import RunLog
@@ -33,7 +35,7 @@ _RUN_STATUS = {
 
 
 class RunPass:
-    """Carries an assignment out. `drive` never raises for what a notebook does.
+    """Carries an assignment out. Whatever happens, `drive` ends the run and its log.
 
     Attributes:
         target: the file it was to write, wherever its artefact ends up.
@@ -57,6 +59,7 @@ class RunPass:
         self._cancelled = asyncio.Event()
         self._notes = list(work.plan.notes)
         self._failure: str | None = None  # code of the error that ended it, if no cell did
+        self._faulty = False  # a step of its end failed
         self._running: int | None = None
         self._stored_at = 0.0
         self.stored = False
@@ -100,7 +103,13 @@ class RunPass:
             log.exception("run %s failed by a fault of this program", self._run.id)
             self._notes.insert(0, f"The run stopped by an internal fault: {error!r}.")
             status = RunStatus.ERROR
-        return await self._finish(status)
+        try:
+            await self._finish(status)
+        finally:
+            if not self._run.status.final:  # this task was cancelled before the end was reached
+                self._run = replace(self._run, status=RunStatus.CANCELLED)
+            self.log.end(self.snapshot(), self._failure)
+        return self.snapshot()
 
     async def _attempt(self) -> RunStatus:
         cancelling = asyncio.create_task(self._cancelled.wait())
@@ -218,37 +227,52 @@ class RunPass:
 
     # the end -------------------------------------------------------------------------
 
-    async def _finish(self, status: RunStatus) -> Run:
+    async def _finish(self, status: RunStatus) -> None:
         if status is RunStatus.CANCELLED:
             self._notes.append("The run was cancelled; what was done is kept.")
-        kernel, keep = self._kernel, False
-        if kernel is not None:
-            widgets = kernel.widgets()
-            if widgets is not None:
-                self.artefact.set_metadata({"widgets": widgets})
-            keep = self._work.request.keep_kernel and await kernel.is_alive()
+        await self._end_step("The widgets could not be kept", self._keep_widgets())
         # A kernel takes its time to end; nothing else waits for it.
-        ending = asyncio.create_task(self._let_go(kernel, keep))
-        await asyncio.gather(self.artefact.save(durable=True), self._history.flush())
+        ending = asyncio.create_task(self._let_go())
+        await asyncio.gather(
+            self._end_step("The notebook could not be written", self.artefact.save(durable=True)),
+            self._end_step("The history could not be written", self._history.flush()),
+        )
         self._note_faults()
-        if self.artefact.fault is not None and status is RunStatus.SUCCESS:
+        if status is RunStatus.SUCCESS and (self._faulty or self.artefact.fault is not None):
             status = RunStatus.ERROR  # what was asked for is not there
         self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
         self._run = replace(self._run, status=status, finished_at=self._around.clock())
         await self._store(final=True)
         await ending
-        run = self.snapshot()
-        self.log.end(run, self._failure)
-        return run
 
-    async def _let_go(self, kernel: RunningKernel | None, keep: bool) -> None:
+    async def _end_step(self, failed: str, step: Awaitable[None]) -> None:
+        """Take one step of the end; a fault in it is noted, and the other steps follow."""
+        try:
+            await step
+        except Exception as error:
+            log.exception("run %s: %s", self._run.id, failed)
+            self._faulty = True
+            self._notes.append(f"{failed}: {_reason(error)}")
+
+    async def _keep_widgets(self) -> None:
+        widgets = None if self._kernel is None else self._kernel.widgets()
+        if widgets is not None:
+            await asyncio.to_thread(check_serializable, widgets)
+            self.artefact.set_metadata({"widgets": widgets})
+
+    async def _let_go(self) -> None:
+        """Close the kernel, or leave it running for a resume when that was asked for."""
+        kernel, keep = self._kernel, False
         if kernel is None:
             return
         try:
-            await kernel.close(shutdown=not keep)
-        except Exception as error:  # the run itself is over and must be told as it was
+            try:
+                keep = self._work.request.keep_kernel and await kernel.is_alive()
+            finally:
+                await kernel.close(shutdown=not keep)
+        except Exception as error:  # the run itself is over and must be reported as it was
             log.exception("the kernel of run %s was not closed cleanly", self._run.id)
-            self._notes.append(f"Its kernel was not closed cleanly: {error}.")
+            self._notes.append(f"Its kernel was not closed cleanly: {_reason(error)}")
 
     def _note_faults(self) -> None:
         if self.artefact.displaced is not None:
@@ -282,11 +306,16 @@ class RunPass:
         try:
             await self._around.store.put_run(run)
             self.stored = True
-        except (StoreError, NotebookNotFound) as error:  # the latter: deleted meanwhile
-            log.error("run %s could not be stored. %s", self._run.id, error.message)  # noqa: TRY400
+        except Exception as error:  # a broken store stops no run; or it was deleted meanwhile
+            log.error("run %s could not be stored. %s", self._run.id, _reason(error))  # noqa: TRY400
             if final:
-                self._notes.append(f"The run itself could not be stored: {error.message}")
+                self._notes.append(f"The run itself could not be stored: {_reason(error)}")
 
 
 def _passed(step: Step, result: CellResult) -> bool:
     return result.status is Status.SUCCESS or (step.may_raise and result.status is Status.ERROR)
+
+
+def _reason(error: Exception) -> str:
+    """Say why; of what nobody foresaw, with its type."""
+    return error.message if isinstance(error, BlackRoadError) else f"{error!r}."

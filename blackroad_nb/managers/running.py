@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
@@ -31,6 +32,8 @@ from blackroad_nb.ports import (
     RunningKernel,
     Store,
 )
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 32  # finished runs whose events can still be watched as they came
 
@@ -301,6 +304,8 @@ class RunManager:
             await self._store.update_notebook(changed)
         except (StoreError, NotebookNotFound):
             return  # deleted meanwhile, or a broken store, which the run has told of
+        except Exception:  # the run is over, and whoever waits for it must get it
+            log.exception("the notebook of run %s could not be updated", run.snapshot().id)
 
     # what a run needs before it can begin --------------------------------------------
 

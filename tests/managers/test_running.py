@@ -26,7 +26,8 @@ from blackroad_nb.errors import (
     StoreBusy,
     StoreFull,
 )
-from blackroad_nb.ports import CellLimits
+from blackroad_nb.managers.run_history import bare
+from blackroad_nb.ports import CellLimits, RunningKernel
 
 OK, ERROR, ABORTED = Status.SUCCESS, Status.ERROR, Status.ABORTED
 SLEEP = "time.sleep(30)"
@@ -727,6 +728,96 @@ def test_a_broken_store_stops_no_cell(tmp_path: Path, failures: int, lost: int) 
         assert (f"{lost} rows are missing" in (run.message or "")) == bool(lost)
 
     play(tmp_path, scenario, store=BrokenStore(failures))
+
+
+class FaultyKernels(FakeKernelRunner):
+    """Its kernels fail in one method, in a way that nobody foresaw."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+
+    async def start(self, *arguments: Any, **options: Any) -> RunningKernel:
+        kernel = await super().start(*arguments, **options)
+        setattr(kernel, self.method, _failing if self.method == "widgets" else _failing_later)
+        return kernel
+
+
+def _failing(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("nobody foresaw this")
+
+
+async def _failing_later(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("nobody foresaw this")
+
+
+async def check_that_it_ends(bench: RunBench, **request: Any) -> Run:
+    """Run a notebook whose watchers must see an end, and whose file must be free again."""
+    notebook_id = await bench.notebook("print('a')")
+    started = await bench.running.start(RunRequest(notebook_id, **request))
+    ending = asyncio.ensure_future(bench.running.wait(started.id))
+    events = await bench.events(started.id)
+    run = await ending
+    assert events[-1].kind == "run_finished"
+    assert events[-1].data["status"] == run.status
+    assert run.status.final
+    assert run.finished_at is not None
+    assert bench.kernels.live == {}
+    again = await bench.running.start(RunRequest(notebook_id))
+    assert (await bench.running.wait(again.id)).status.final
+    return run
+
+
+@pytest.mark.parametrize("method", ["widgets", "is_alive", "language_info", "run_cell"])
+def test_a_kernel_that_fails_unforeseen_still_ends_the_run(tmp_path: Path, method: str) -> None:
+    async def scenario(bench: RunBench) -> None:
+        run = await check_that_it_ends(bench, keep_kernel=method == "is_alive")
+        assert (run.status is RunStatus.ERROR) == (method != "is_alive")
+        assert "nobody foresaw this" in (run.message or "")
+        assert await bench.store.get_run(run.id) == bare(run)
+        if method in ("widgets", "is_alive"):
+            assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario, kernels=FaultyKernels(method))
+
+
+@pytest.mark.parametrize("method", ["put_run", "record", "update_notebook"])
+def test_a_store_that_fails_unforeseen_still_ends_the_run(tmp_path: Path, method: str) -> None:
+    async def scenario(bench: RunBench) -> None:
+        setattr(bench.store, method, _failing_later)
+        await check_that_it_ends(bench)
+        assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario)
+
+
+def test_files_that_fail_unforeseen_still_end_the_run(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        bench.files.write = _failing_later  # type: ignore[method-assign]
+        run = await check_that_it_ends(bench)
+        assert run.status is RunStatus.ERROR
+        assert "could not be written" in (run.message or "")
+
+    play(tmp_path, scenario)
+
+
+class OddWidgets(FakeKernelRunner):
+    """A comm whose id is a number: JSON has no such name."""
+
+    async def start(self, *arguments: Any, **options: Any) -> RunningKernel:
+        kernel = await super().start(*arguments, **options)
+        kernel.widgets = lambda: {"state": {5: {}, "a": {}}}  # type: ignore[method-assign]
+        return kernel
+
+
+def test_widgets_that_json_cannot_hold_cost_only_themselves(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        run = await check_that_it_ends(bench)
+        assert run.status is RunStatus.ERROR
+        assert "widgets" in (run.message or "")
+        assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario, kernels=OddWidgets())
 
 
 def test_a_clock_set_back_does_not_make_durations_negative(tmp_path: Path) -> None:
