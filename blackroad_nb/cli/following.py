@@ -150,4 +150,4 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
                     raise
                 received = interruption.number
                 client.cancel_run(run_id)
-    return tell(client.get_run(run_id), as_json, received, report.code)
+    return tell(client.get_run(run_id), as_json, received)

@@ -93,9 +93,6 @@ class RunReport:
 
     Args:
         silent: print nothing on stdout; the bar stays.
-
-    Attributes:
-        code: of the error that ended the run, when no cell is to blame.
     """
 
     def __init__(self, bar: ProgressBar, silent: bool) -> None:
@@ -105,7 +102,6 @@ class RunReport:
         self._done = 0
         self._total = 0
         self._noted = ""
-        self.code: str | None = None
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
         """Show one event."""
@@ -119,10 +115,8 @@ class RunReport:
             self._done += 1
             self._print(cell_text(data, self._colours))
             self._bar.show(self._done, self._total, f"cell {data['index']} done")
-        elif kind == "run_finished":
-            self.code = data.get("code")
-            if data.get("status") == "success":
-                self._note(data.get("message"))
+        elif kind == "run_finished" and data.get("status") == "success" and not data.get("code"):
+            self._note(data.get("message"))
 
     def _note(self, message: str | None) -> None:
         """Say once what is to be known of the run; a failed one says it as it fails."""

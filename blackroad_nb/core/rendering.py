@@ -126,6 +126,7 @@ def run_record(run: Run) -> Record:
             for cell in run.cells
         ],
         "message": run.message,
+        "code": run.code,
         "started_at": timestamp(run.started_at),
         "finished_at": timestamp(run.finished_at),
         "owner": run.owner,

@@ -15,7 +15,8 @@ from blackroad_nb.core.plan import Step
 from blackroad_nb.core.run import CellResult, Run, RunStatus
 from blackroad_nb.errors import BlackRoadError
 from blackroad_nb.managers.artefact import Artefact
-from blackroad_nb.managers.run_history import RunHistory, bare, storable, unfinished
+from blackroad_nb.managers.recording import Missing
+from blackroad_nb.managers.run_history import bare, stored_output, unfinished
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_work import Assignment, CellRecording, Surroundings
 from blackroad_nb.ports import CellOutcome, RunningKernel
@@ -40,6 +41,7 @@ class RunPass:
     Attributes:
         target: the file it was to write, wherever its artefact ends up.
         stored: whether the store knows the run, however it stood then.
+        kept: whether the store has the run as it ended.
     """
 
     def __init__(self, work: Assignment, artefact: Artefact, around: Surroundings) -> None:
@@ -48,7 +50,6 @@ class RunPass:
         self.target = artefact.path
         self._work = work
         self._around = around
-        self._history = RunHistory(around.store)
         self._run = work.run
         self._kernel = work.kernel
         self._results = {cell.index: cell for cell in work.plan.carried}
@@ -58,11 +59,11 @@ class RunPass:
             self._results[step.index] = CellResult(step.index, cell_id, Status.PENDING)
         self._cancelled = asyncio.Event()
         self._notes = list(work.plan.notes)
-        self._failure: str | None = None  # code of the error that ended it, if no cell did
         self._faulty = False  # a step of its end failed
         self._running: int | None = None
         self._stored_at = 0.0
         self.stored = False
+        self.kept = False
 
     # from outside --------------------------------------------------------------------
 
@@ -96,7 +97,8 @@ class RunPass:
         except BlackRoadError as error:
             self._notes.insert(0, error.message)
             status = RunStatus.CANCELLED if self._cancelled.is_set() else RunStatus.ERROR
-            self._failure = error.code if status is RunStatus.ERROR else None
+            if status is RunStatus.ERROR:
+                self._run = replace(self._run, code=error.code)
         except asyncio.CancelledError:
             status = RunStatus.CANCELLED
         except Exception as error:
@@ -108,7 +110,7 @@ class RunPass:
         finally:
             if not self._run.status.final:  # this task was cancelled before the end was reached
                 self._run = replace(self._run, status=RunStatus.CANCELLED)
-            self.log.end(self.snapshot(), self._failure)
+            self.log.end(self.snapshot())
         return self.snapshot()
 
     async def _attempt(self) -> RunStatus:
@@ -171,9 +173,7 @@ class RunPass:
         cell = self._work.document["cells"][step.index]
         self._running = step.index
         self.log.add("cell_started", {"index": step.index, "cell_id": cell.get("id")})
-        recording = CellRecording(
-            self._work, self._around, self._history, kernel.kernel_id, step.index
-        )
+        recording = CellRecording(self._work, self._around, kernel.kernel_id, step.index)
         sent = monotonic()
         limits = replace(self._around.limits, timeout_seconds=step.timeout_seconds)
         sending = asyncio.create_task(
@@ -190,7 +190,7 @@ class RunPass:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
         outcome = recording.lost_outcome() if sending.cancelled() else sending.result()
-        return self._note_outcome(step.index, recording, outcome)
+        return await self._note_outcome(step.index, recording, outcome)
 
     async def _stop(
         self, kernel: RunningKernel, sending: asyncio.Task[CellOutcome], fresh: bool
@@ -203,11 +203,11 @@ class RunPass:
                 await kernel.interrupt()
         await asyncio.wait({sending}, timeout=self._around.limits.grace_seconds)
 
-    def _note_outcome(
+    async def _note_outcome(
         self, index: int, recording: CellRecording, outcome: CellOutcome
     ) -> CellResult:
         cell = self._work.document["cells"][index]
-        kept, output = storable(cell["outputs"])
+        kept, output = await stored_output(cell["outputs"])
         if kept is not cell["outputs"]:
             cell["outputs"] = kept
             self.artefact.change(index)
@@ -233,17 +233,33 @@ class RunPass:
         await self._end_step("The widgets could not be kept", self._keep_widgets())
         # A kernel takes its time to end; nothing else waits for it.
         ending = asyncio.create_task(self._let_go())
-        await asyncio.gather(
+        missing, _ = await asyncio.gather(
+            self._around.writer.settle(self._run.id),
             self._end_step("The notebook could not be written", self.artefact.save(durable=True)),
-            self._end_step("The history could not be written", self._history.flush()),
         )
         self._note_faults()
         if status is RunStatus.SUCCESS and (self._faulty or self.artefact.fault is not None):
             status = RunStatus.ERROR  # what was asked for is not there
         self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
         self._run = replace(self._run, status=status, finished_at=self._around.clock())
-        await self._store(final=True)
+        if missing is not None:
+            self._note_missing(missing)
+        await self._keep(wait=missing is None)
         await ending
+
+    async def _keep(self, wait: bool) -> None:
+        """Store the run as it ended. What cannot be stored now is tried again later."""
+        self._around.writer.put_run(bare(self.snapshot()))
+        missing = await self._around.writer.settle(self._run.id) if wait else None
+        self.kept = wait and missing is None
+        if missing is not None:
+            self._note_missing(missing)
+
+    def _note_missing(self, missing: Missing) -> None:
+        what = missing_rows(missing.executions) if missing.executions else "The run itself is"
+        self._notes.append(f"{what} missing in the history: {missing.reason}")
+        if self._run.status is RunStatus.SUCCESS:  # else something worse is to be told
+            self._run = replace(self._run, code=missing.code)
 
     async def _end_step(self, failed: str, step: Awaitable[None]) -> None:
         """Take one step of the end; a fault in it is noted, and the other steps follow."""
@@ -281,10 +297,6 @@ class RunPass:
             )
         if self.artefact.fault is not None:
             self._notes.append(f"The notebook could not be written: {self.artefact.fault}")
-        if self._history.lost:
-            self._notes.append(
-                f"{self._history.lost} rows are missing in the history: {self._history.fault}"
-            )
 
     # telling ---------------------------------------------------------------------------
 
@@ -298,22 +310,23 @@ class RunPass:
             if now - self._stored_at > STORED_SECONDS:
                 await self._store()
 
-    async def _store(self, final: bool = False) -> None:
+    async def _store(self) -> None:
+        """Store how it stands, without its cells: those that ended are in the history."""
         self._stored_at = asyncio.get_running_loop().time()
-        run = bare(self.snapshot())
-        if not final:  # cells that ended are in the history; the others have nothing to tell
-            run = replace(run, cells=())
         try:
-            await self._around.store.put_run(run)
+            await self._around.store.put_run(replace(self.snapshot(), cells=()))
             self.stored = True
         except Exception as error:  # a broken store stops no run; or it was deleted meanwhile
             log.error("run %s could not be stored. %s", self._run.id, _reason(error))  # noqa: TRY400
-            if final:
-                self._notes.append(f"The run itself could not be stored: {_reason(error)}")
 
 
 def _passed(step: Step, result: CellResult) -> bool:
     return result.status is Status.SUCCESS or (step.may_raise and result.status is Status.ERROR)
+
+
+def missing_rows(count: int) -> str:
+    """Return the beginning of a sentence."""
+    return "1 row is" if count == 1 else f"{count} rows are"
 
 
 def _reason(error: Exception) -> str:

@@ -19,6 +19,7 @@ from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import Run, RunEvent, RunRequest, RunStatus
 from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
 from blackroad_nb.managers.artefact import Artefact
+from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.run_history import bare, completed
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_pass import RunPass
@@ -63,6 +64,7 @@ class RunManager:
     """Use cases of headless runs. A run outlives whoever asked for it.
 
     Args:
+        writer: takes the runs and their executions; its owner closes it.
         new_id: gives a fresh UUIDv4; a parameter for tests.
         on_request: gets kernel id and message id of each request before it is sent.
     """
@@ -70,6 +72,7 @@ class RunManager:
     def __init__(
         self,
         store: Store,
+        writer: RecordWriter,
         files: NotebookFiles,
         kernels: KernelRunner,
         settings: RunSettings,
@@ -78,6 +81,7 @@ class RunManager:
         on_request: Callable[[str, str], None] = _ignore,
     ) -> None:
         self._store = store
+        self._writer = writer
         self._files = files
         self._kernels = kernels
         self._settings = settings
@@ -85,6 +89,7 @@ class RunManager:
         self._new_id = new_id
         self._around = Surroundings(
             store=store,
+            writer=writer,
             kernels=kernels,
             clock=clock,
             limits=settings.cell_limits,
@@ -97,6 +102,7 @@ class RunManager:
         self._taken: set[Path] = set()
         self._starting = 0
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
+        self._unkept: dict[str, Run] = {}  # ended, and not in the store as they ended
         self._closing = False
 
     @property
@@ -136,15 +142,27 @@ class RunManager:
             )
         self._starting += 1
         try:
+            await self._writer.start()
             return await self._start(request)
         finally:
             self._starting -= 1
 
+    def snapshot(self, run_id: str) -> Run | None:
+        """Return a run of this process as it stands; None when it has ended, or never was."""
+        return self._active[run_id][0].snapshot() if run_id in self._active else None
+
     async def get(self, run_id: str) -> Run:
         """Return a run as it stands, with the outputs of its cells. Raises RunNotFound."""
-        if run_id in self._active:
-            return self._active[run_id][0].snapshot()
-        return await completed(self._store, await self._store.get_run(run_id))
+        now = self.snapshot(run_id)
+        if now is not None:
+            return now
+        ended = self._unkept.get(run_id)
+        try:
+            return await completed(self._store, ended or await self._store.get_run(run_id))
+        except StoreError:
+            if ended is None:
+                raise
+            return ended
 
     async def list(
         self, notebook_id: str | None = None, limit: int = 50, cursor: int | None = None
@@ -169,9 +187,9 @@ class RunManager:
         return tuple(run for run in now if notebook_id in (None, run.notebook_id))
 
     def _as_it_stands(self, run: Run) -> Run:
-        if run.id not in self._active:
-            return run
-        return replace(bare(self._active[run.id][0].snapshot()), seq=run.seq)
+        if run.id in self._active:
+            return replace(bare(self._active[run.id][0].snapshot()), seq=run.seq)
+        return replace(self._unkept.get(run.id, run), seq=run.seq)
 
     async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """Yield a run's events after number `after`, then those to come, to its end.
@@ -287,13 +305,17 @@ class RunManager:
         run_id = run.snapshot().id
         try:
             ended = await run.drive()
+            if not run.kept:
+                self._unkept[run_id] = bare(ended)
             await self._touch(notebook, run)
             return ended
         finally:
             del self._active[run_id]
             self._taken.discard(run.target)
             while len(self._logs) > REMEMBERED + len(self._active):
-                self._logs.pop(next(key for key in self._logs if key not in self._active))
+                forgotten = next(key for key in self._logs if key not in self._active)
+                del self._logs[forgotten]
+                self._unkept.pop(forgotten, None)
 
     async def _touch(self, notebook: Notebook, run: RunPass) -> None:
         """Say in the registry that the notebook was worked on."""

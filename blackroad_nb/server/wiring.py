@@ -158,6 +158,7 @@ class Parts:
         )
         return RunManager(
             self.store,
+            self.writer,
             self.files,
             self.runner,
             settings,
@@ -286,6 +287,7 @@ class Parts:
         elif "runner" in self.__dict__:
             await _bounded("The kernels", self.runner.close())
         await _bounded("The recorder", self.recorder.stop())
+        await _bounded("The writer", self.writer.close())  # runs use it without a recorder too
         if "exporter" in self.__dict__:
             self.exporter.close()
         await _bounded("The database", self.store.close())

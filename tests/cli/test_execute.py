@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import termios
 import time
@@ -360,3 +361,35 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+FULL_DISK = """
+import sys
+from blackroad_nb import local
+from blackroad_nb.adapters.sqlite.store import SqliteStore
+from blackroad_nb.cli import main
+from blackroad_nb.errors import StoreFull
+
+async def record(self, executions):
+    raise StoreFull("The disk is full.")
+
+SqliteStore.record = record
+local.WRITE_SECONDS = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_rows_that_are_missing_in_the_history_are_an_exit_code_of_their_own(cli, write_notebook):
+    path = write_notebook("a", "print('kept')")
+    program = (sys.executable, "-c", FULL_DISK)
+    done = cli("execute", path, program=program)
+    assert done.code == 8
+    assert "kept" in done.out
+    assert done.complaint == (
+        "every cell succeeded, but 1 row is missing in the history: The disk is full."
+    )
+    assert "kept" in Path(path).read_text()
+    done = cli("execute", path, "--json", program=program)
+    assert done.code == 8
+    run = json.loads(done.out)
+    assert (run["status"], run["code"]) == ("success", "store_full")
