@@ -55,6 +55,7 @@ class Artefact:
         self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
         self._pause = SOON_SECONDS
+        self._durable = True  # so far there is nothing of ours that a crash could take
         self.displaced: str | None = None  # why the run is kept beside its file
         self.fault: str | None = None  # why the last write failed
 
@@ -84,7 +85,7 @@ class Artefact:
     async def save(self, durable: bool = False) -> None:
         """Write now, if anything has changed. A failure is kept in `fault`, not raised."""
         async with self._lock:
-            if not self._changed.is_set():
+            if not self._changed.is_set() and (self._durable or not durable):
                 return
             self._changed.clear()
             begun = monotonic()
@@ -126,9 +127,10 @@ class Artefact:
     async def _put(self, content: bytes, durable: bool) -> None:
         if self._expected is None:
             await self._files.write_new(self.path, content)
-            self._expected = digest(content)
+            self._expected, self._durable = digest(content), True
         else:
             self._expected = await self._files.write(self.path, content, self._expected, durable)
+            self._durable = durable
 
 
 def _frozen(cell: dict[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,8 @@ class RunManager:
         self._active: dict[str, tuple[RunPass, asyncio.Task[Run]]] = {}
         self._taken: set[Path] = set()
         self._starting = 0
+        self._none_starting = asyncio.Event()
+        self._none_starting.set()
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
         self._unkept: dict[str, Run] = {}  # ended, and not in the store as they ended
         self._closing = False
@@ -133,19 +135,25 @@ class RunManager:
             RunActive: a run writes that file already, or too many runs are active.
         """
         check_request(request)
-        if self._closing:
-            raise RunActive("This process is stopping and starts no more runs.")
+        self._check_open()
         if len(self._active) + self._starting >= self._settings.max_active:
             raise RunActive(
                 f"{self._settings.max_active} runs are active, which is the limit; "
                 "wait for one to end or cancel one."
             )
         self._starting += 1
+        self._none_starting.clear()
         try:
             await self._writer.start()
             return await self._start(request)
         finally:
             self._starting -= 1
+            if not self._starting:
+                self._none_starting.set()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise RunActive("This process is stopping and starts no more runs.")
 
     def snapshot(self, run_id: str) -> Run | None:
         """Return a run of this process as it stands; None when it has ended, or never was."""
@@ -232,6 +240,7 @@ class RunManager:
         for run, _ in list(self._active.values()):
             run.cancel()
         await asyncio.gather(*(task for _, task in self._active.values()), return_exceptions=True)
+        await self._none_starting.wait()
         await self._kernels.close()
 
     # starting --------------------------------------------------------------------------
@@ -274,6 +283,7 @@ class RunManager:
         kernel = await self._kept_kernel(earlier)
         try:
             document, plan = await self._preparation.plan(request, file, notebook, earlier, kernel)
+            self._check_open()  # from here on nothing is waited for until it is active
         except BaseException:
             if kernel is not None:
                 await kernel.close(shutdown=False)  # it stays kept

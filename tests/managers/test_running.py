@@ -483,6 +483,41 @@ def test_close_cancels_what_is_active(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("method", ["read", "attach"])
+def test_a_run_that_is_just_starting_does_not_start_after_close(
+    tmp_path: Path, method: str
+) -> None:
+    """Also one that goes on in a kept kernel, which must not outlive the manager."""
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 1", "y")
+        await bench.run(notebook_id, keep_kernel=True)
+        assert len(bench.kernels.live) == 1
+        held, go_on = asyncio.Event(), asyncio.Event()
+        owner: Any = bench.files if method == "read" else bench.kernels
+        original = getattr(owner, method)
+
+        async def slowly(*arguments: Any) -> Any:
+            held.set()
+            await go_on.wait()
+            return await original(*arguments)
+
+        setattr(owner, method, slowly)
+        starting = asyncio.create_task(bench.running.start(RunRequest(notebook_id, resume=True)))
+        await held.wait()
+        closing = asyncio.create_task(bench.running.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        await closing
+        with pytest.raises(RunActive, match="stopping"):
+            await starting
+        assert bench.running.active == 0
+        assert len(bench.kernels.started) == 1
+        assert bench.kernels.live == {}
+
+    play(tmp_path, scenario)
+
+
 def test_one_run_at_a_time_writes_a_file(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("import time\n" + SLEEP)
