@@ -82,12 +82,12 @@ class Preparation:
 
     async def target(self, path: Path, file: NotebookFile, notebook_id: str, run_id: str) -> Target:
         beside = path.with_name(f"{path.stem}.run-{run_id[:8]}{SUFFIX}")
+        await self._files.check_place(path)
         if path == file.path:
             return Target(path, file.digest, beside)
         try:
             there = await self._files.read(path)
         except NotebookNotFound:
-            await self._files.check_place(path)
             return Target(path, None, beside)
         except InvalidNotebook:
             there = None

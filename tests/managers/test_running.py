@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +34,7 @@ from blackroad_nb.managers.run_history import OUTPUT_BYTES, bare, stored_output
 from blackroad_nb.ports import CellLimits, RunningKernel
 
 OK, ERROR, ABORTED = Status.SUCCESS, Status.ERROR, Status.ABORTED
+NOBODY = 65534
 SLEEP = "time.sleep(30)"
 
 
@@ -999,11 +1002,13 @@ def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_is_refused_before_a_cell_runs(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')")
-        for place in ("no/such/out.ipynb", "a.ipynb/out.ipynb"):
+        for place in ("no/such/out.ipynb", "new/out.ipynb", "a.ipynb/out.ipynb"):
             request = RunRequest(notebook_id, output=str(tmp_path / place))
             with pytest.raises(InvalidInput, match=r"folder does not exist|real file"):
                 await bench.running.start(request)
         assert bench.kernels.started == []
+        assert os.listdir(tmp_path) == ["a.ipynb"]
+        (tmp_path / "new").mkdir()
         run = await bench.run(notebook_id, output=str(tmp_path / "new" / "out.ipynb"))
         assert run.status is RunStatus.SUCCESS
         assert bench.texts(tmp_path / "new" / "out.ipynb") == ["a\n"]
@@ -1011,7 +1016,35 @@ def test_an_output_that_cannot_be_written_is_refused_before_a_cell_runs(tmp_path
     play(tmp_path, scenario)
 
 
-def test_a_read_only_folder_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_read_only_folder_is_refused_before_a_cell_runs(earlier: bool) -> None:
+    """In place, and also for the output of an earlier run."""
+
+    async def scenario(bench: RunBench) -> None:
+        folder = bench.folder / "closed"
+        folder.mkdir()
+        notebook_id = await bench.notebook("print('a')", name="closed/a")
+        request = RunRequest(notebook_id, output=str(folder / "out.ipynb") if earlier else None)
+        if earlier:
+            await bench.running.wait((await bench.running.start(request)).id)
+        started = len(bench.kernels.started)
+        folder.chmod(0o555)
+        os.seteuid(NOBODY if os.geteuid() == 0 else os.geteuid())
+        try:
+            with pytest.raises(InvalidInput, match="folder is read-only"):
+                await bench.running.start(request)
+        finally:
+            os.seteuid(os.getuid())
+            folder.chmod(0o755)
+        assert len(bench.kernels.started) == started
+
+    # Strangers cannot walk down to pytest's folder.
+    with tempfile.TemporaryDirectory(prefix="blackroad-") as name:
+        os.chmod(name, 0o755)
+        play(Path(name).resolve(), scenario)
+
+
+def test_a_disk_that_fills_up_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')")
 
