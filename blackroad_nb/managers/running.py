@@ -344,10 +344,15 @@ class RunManager:
     async def _earlier(self, request: RunRequest) -> Run | None:
         if not request.resume:
             return None
-        for run in (await self._store.list_runs(request.notebook_id)).items:
-            if run.requested.get("cell") is None and run.id not in self._active:
-                return await completed(self._store, run)
-        return None
+        cursor: int | None = None
+        while True:
+            page = await self._store.list_runs(request.notebook_id, cursor=cursor)
+            for run in page.items:
+                if run.requested.get("cell") is None and run.id not in self._active:
+                    return await completed(self._store, run)
+            if page.next_cursor is None:
+                return None
+            cursor = int(page.next_cursor)
 
     async def _kept_kernel(self, earlier: Run | None) -> RunningKernel | None:
         if earlier is None or earlier.kernel_id is None:

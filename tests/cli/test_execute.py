@@ -363,6 +363,38 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+EARLY = """
+import sys
+from blackroad_nb.adapters.kernels import early
+from blackroad_nb.cli import main
+
+start = early.start_early
+
+def watched(kernel, cwd, title):
+    started = start(kernel, cwd, title)
+    print("early:", started.process.pid, title, file=sys.stderr)
+    return started
+
+early.start_early = watched
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_kernel_of_a_notebook_named_by_id_is_started_early(cli, write_notebook):
+    path = write_notebook("a", "import os; print('pid', os.getpid())")
+    notebook_id = cli("create", "A", path, "--adopt").json["id"]
+    # A short path: a kernel is started early only where its sockets' names fit.
+    with tempfile.TemporaryDirectory() as folder:
+        within = CommandLine(cli.folder, {"JUPYTER_RUNTIME_DIR": folder})
+        done = within("execute", notebook_id, program=(sys.executable, "-c", EARLY))
+    assert done.code == 0, done.err
+    _, pid, title = done.err.split()
+    assert title == path
+    assert f"pid {pid}" in done.out
+    unknown = cli("execute", "no-such-id")
+    assert (unknown.code, "no-such-id" in unknown.complaint) == (3, True)
+
+
 FULL_DISK = """
 import sys
 from blackroad_nb import local

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -681,6 +682,20 @@ def test_resume_without_the_kernel_runs_all_again_and_says_so(tmp_path: Path) ->
         assert second.status is RunStatus.SUCCESS
         assert "run again" in (second.message or "")
         assert [row.cell_index for row in await bench.rows(second.id)] == [0, 1, 2]
+
+    play(tmp_path, scenario)
+
+
+def test_resume_finds_the_earlier_run_behind_many_of_single_cells(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 20", "1/0")
+        first = await bench.run(notebook_id)
+        assert first.status is RunStatus.ERROR
+        for number in range(120):
+            single = replace(first, id=f"single-{number}", requested={"cell": 0})
+            await bench.store.put_run(single)
+        second = await bench.run(notebook_id, resume=True)
+        assert statuses(second) == [OK, ERROR]
 
     play(tmp_path, scenario)
 
