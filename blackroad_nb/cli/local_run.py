@@ -43,7 +43,7 @@ def execute_here(
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
         record, received = asyncio.run(_run(arguments, wanted, report, early, noted))
-    return tell(record, arguments.json, received)
+    return tell(record, arguments.json, received, report.fault)
 
 
 async def _run(

@@ -16,15 +16,22 @@ def signal_exit(received: int) -> int:
     return 128 + received
 
 
-def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> int:
+def tell(
+    run: Mapping[str, Any],
+    as_json: bool,
+    received: int | None = None,
+    fault: OSError | None = None,
+) -> int:
     """Print the run if JSON was asked for; return 0 if all went well.
 
     Args:
         run: the run's record, as `run_record` makes it.
         received: the signal that cancelled it, if one did.
+        fault: why stdout could not take its progress, if it could not.
 
     Raises:
         Failed: the run did not succeed, or is not whole in the history.
+        OSError: it did, but the fault of stdout is to be told.
     """
     if as_json:
         print_json(run)
@@ -36,6 +43,8 @@ def tell(run: Mapping[str, Any], as_json: bool, received: int | None = None) -> 
         )
     code = run.get("code")  # of the error that no cell is to blame for
     if status == "success" and code is None:
+        if fault is not None:
+            raise fault
         return 0
     if status == "killed":
         raise Failed(_reason(run), KernelFailed.exit_code)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from blackroad_nb.errors import KernelNotFound
-from tests.cli.conftest import CommandLine, WriteNotebook
+from tests.cli.conftest import SCRIPT, CommandLine, WriteNotebook
 
 TOOK = re.compile(r"\(\d+ms\)")
 SECONDS = 30
@@ -361,6 +361,32 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("last", "code"), [("print('end')", 0), ("1/0", 1)])
+def test_a_reader_that_goes_away_does_not_stop_the_run(cli, write_notebook, last, code):
+    path = write_notebook("a", "print('first')", *["print('x' * 100_000)"] * 3, last)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with cli.popen("execute", path, **pipes) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        complaint = process.stderr.read()
+        assert process.wait(SECONDS) == code, complaint
+    assert ("ZeroDivisionError" in complaint) == bool(code)
+    assert "Broken" not in complaint
+    cells = json.loads(Path(path).read_text())["cells"]
+    assert len(cells[3]["outputs"][0]["text"][0]) > 100_000
+    assert cells[4]["outputs"]
+
+
+@pytest.mark.parametrize(("stdout", "code"), [(">&-", 0), ("> /dev/full", 1)])
+def test_a_stdout_that_takes_nothing_does_not_stop_the_run(cli, write_notebook, stdout, code):
+    path = write_notebook("a", "print('first')", "print('last')")
+    done = cli("-c", f"exec {SCRIPT} execute {path} {stdout}", program=("bash",))
+    assert done.code == code
+    if code:
+        assert "no space is left" in done.complaint
+    assert outputs_of(path) == ["first\n", "last\n"]
 
 
 EARLY = """
