@@ -8,8 +8,14 @@ from pathlib import Path
 
 from blackroad_nb.core.document import Document, code_cell, kernel_name
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.core.parameters import inject, speaks_python, unknown_names
-from blackroad_nb.core.plan import Earlier, Plan, make_plan
+from blackroad_nb.core.parameters import (
+    INJECTED_TAG,
+    inject,
+    speaks_python,
+    tags,
+    unknown_names,
+)
+from blackroad_nb.core.plan import Earlier, Plan, Step, make_plan
 from blackroad_nb.core.run import Run, RunRequest
 from blackroad_nb.errors import FileExists, InvalidInput, InvalidNotebook, NotebookNotFound
 from blackroad_nb.ports import NotebookFile, NotebookFiles, RunningKernel, Store
@@ -25,6 +31,21 @@ class Target:
     path: Path
     expected: str | None
     beside: Path
+
+
+def _holds_values(document: Document, step: Step) -> bool:
+    return INJECTED_TAG in tags(document["cells"][step.index])
+
+
+def used_again(index: int) -> str:
+    """Return what is to be known of a run without parameters that takes those of an earlier one.
+
+    The cell stays: papermill's own notebooks have one on purpose, or its author changed it.
+    """
+    return (
+        f"Cell {index} holds the parameters of an earlier run, and they were used again; give "
+        "parameters to replace them, or delete that cell to use the defaults."
+    )
 
 
 class Preparation:
@@ -61,6 +82,10 @@ class Preparation:
             document = {**document, "cells": cells}
         past = None if earlier is None else Earlier(earlier, kernel is not None)
         plan = make_plan(document["cells"], request, injected, past)
+        if injected is None:
+            notes += [
+                used_again(step.index) for step in plan.steps if _holds_values(document, step)
+            ]
         return document, replace(plan, notes=(*notes, *plan.notes))
 
     async def _check_language(self, document: Document, notebook: Notebook) -> None:

@@ -269,6 +269,24 @@ def test_parameters_are_injected_and_replaced(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_parameters_left_in_the_notebook_are_not_used_again_silently(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(a)")
+        assert (await bench.run(notebook_id, parameters={"a": 2})).message is None
+        before = bench.cells()[0]["source"]
+        run = await bench.run(notebook_id)
+        assert (run.status, bench.texts()[-1]) == (RunStatus.SUCCESS, "2\n")
+        assert (run.message or "").startswith("Cell 0 holds the parameters of an earlier run")
+        assert bench.cells()[0]["source"] == before
+        assert (await bench.run(notebook_id, parameters={"a": 3})).message is None
+        single = await bench.run(notebook_id, cell=1)  # that cell does not run
+        assert (single.status, single.message) == (RunStatus.ERROR, None)
+        with_others = await bench.run(notebook_id, cell=1, with_predecessors=True)
+        assert "an earlier run" in (with_others.message or "")
+
+    play(tmp_path, scenario)
+
+
 def test_parameters_need_python(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("1")
