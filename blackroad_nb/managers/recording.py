@@ -14,14 +14,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.notebook import Notebook, name_for
 from blackroad_nb.core.run import Run
-from blackroad_nb.errors import NotebookExists, NotebookNotFound, StoreBusy, StoreError
+from blackroad_nb.errors import NotebookNotFound, StoreBusy, StoreError
+from blackroad_nb.managers.renaming import Rename, move
 from blackroad_nb.ports import Clock, Store
 
 _log = logging.getLogger(__name__)
@@ -56,15 +56,6 @@ class WriterSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rename:
-    """A notebook, or a folder of them, has moved; in order with the rows around it."""
-
-    old: str
-    new: str
-    folder: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Missing:
     """What of a run is not in the store, and why.
 
@@ -81,7 +72,7 @@ class Missing:
     reason: str
 
 
-_Item = Execution | Run | _Rename
+_Item = Execution | Run | Rename
 
 
 class RecordWriter:
@@ -137,7 +128,7 @@ class RecordWriter:
 
     def rename(self, old: str, new: str, folder: bool = False) -> None:
         """Let the registry follow a moved file or folder (absolute paths)."""
-        self._append(_Rename(old, new, folder), _ROW_BYTES)
+        self._append(Rename(old, new, folder), _ROW_BYTES)
 
     async def flush(self) -> bool:
         """Write all that was put so far; False when that took too long."""
@@ -164,13 +155,14 @@ class RecordWriter:
         What still waits is tried again all the same, as long as this process lives.
         """
         await self.flush()
-        missing = {_ids(item)[1] for item, _, _ in self._queue if _ids(item)[0] == run_id}
-        missing |= self._lost_of.pop(run_id, set())
+        lost = self._lost_of.pop(run_id, set())
+        missing = lost | {_ids(item)[1] for item, _, _ in self._queue if _ids(item)[0] == run_id}
         if not missing:
             return None
-        executions = len(missing - {run_id})
-        reason = self._last_error or "The database takes too long."
-        return Missing(executions, run_id in missing, self._last_code, reason)
+        code, reason = StoreBusy.code, "The database takes too long."
+        if self._failure is not None or lost:
+            code, reason = self._last_code, self._last_error or reason
+        return Missing(len(missing - {run_id}), run_id in missing, code, reason)
 
     async def close(self) -> None:
         """Write what is left within the bound, then stop; the rest is lost and counted."""
@@ -284,8 +276,8 @@ class RecordWriter:
         head = self._queue[0][0]
         batch = self._batch()
         try:
-            if isinstance(head, _Rename):
-                await self._move(head)
+            if isinstance(head, Rename):
+                await move(self._store, head, self._clock)
             elif isinstance(head, Run):
                 await self._store.put_run(head)
             else:
@@ -336,25 +328,6 @@ class RecordWriter:
             else:
                 self._succeeded(1)
             self._drop(1)
-
-    async def _move(self, rename: _Rename) -> None:
-        for notebook in await self._moved(rename):
-            suffix = notebook.path[len(rename.old) :]
-            path = rename.new + suffix
-            named_after_file = notebook.name == name_for(notebook.path)
-            name = name_for(path) if named_after_file else notebook.name
-            moved = replace(notebook, path=path, name=name, updated_at=self._clock())
-            try:
-                await self._store.update_notebook(moved)
-            except (NotebookExists, NotebookNotFound) as error:
-                _log.warning("The history of %r stays under its old path: %s", notebook.path, error)
-
-    async def _moved(self, rename: _Rename) -> list[Notebook]:
-        found = await self._store.find_notebook(rename.old)
-        if found is not None or not rename.folder:
-            return [found] if found is not None else []
-        every = (await self._store.list_notebooks()).items
-        return [notebook for notebook in every if notebook.path.startswith(rename.old + "/")]
 
     async def _failed(self, error: StoreError) -> None:
         if type(error) is not type(self._failure):

@@ -228,6 +228,7 @@ class RunPass:
     # the end -------------------------------------------------------------------------
 
     async def _finish(self, status: RunStatus) -> None:
+        finished_at = self._around.clock()  # what is waited for below is not the run's time
         if status is RunStatus.CANCELLED:
             self._notes.append("The run was cancelled; what was done is kept.")
         await self._end_step("The widgets could not be kept", self._keep_widgets())
@@ -241,7 +242,7 @@ class RunPass:
         if status is RunStatus.SUCCESS and (self._faulty or self.artefact.fault is not None):
             status = RunStatus.ERROR  # what was asked for is not there
         self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
-        self._run = replace(self._run, status=status, finished_at=self._around.clock())
+        self._run = replace(self._run, status=status, finished_at=finished_at)
         if missing is not None:
             self._note_missing(missing)
         await self._keep(wait=missing is None)
@@ -256,7 +257,9 @@ class RunPass:
             self._note_missing(missing)
 
     def _note_missing(self, missing: Missing) -> None:
-        what = missing_rows(missing.executions) if missing.executions else "The run itself is"
+        count = missing.executions
+        rows = "1 row is" if count == 1 else f"{count} rows are"
+        what = rows if count else "The run itself is"
         self._notes.append(f"{what} missing in the history: {missing.reason}")
         if self._run.status is RunStatus.SUCCESS:  # else something worse is to be told
             self._run = replace(self._run, code=missing.code)
@@ -322,11 +325,6 @@ class RunPass:
 
 def _passed(step: Step, result: CellResult) -> bool:
     return result.status is Status.SUCCESS or (step.may_raise and result.status is Status.ERROR)
-
-
-def missing_rows(count: int) -> str:
-    """Return the beginning of a sentence."""
-    return "1 row is" if count == 1 else f"{count} rows are"
 
 
 def _reason(error: Exception) -> str:

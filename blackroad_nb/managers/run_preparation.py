@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from blackroad_nb.core.parameters import (
 from blackroad_nb.core.plan import Earlier, Plan, Step, make_plan
 from blackroad_nb.core.run import Run, RunRequest
 from blackroad_nb.errors import FileExists, InvalidInput, InvalidNotebook, NotebookNotFound
+from blackroad_nb.managers.run_history import completed
 from blackroad_nb.ports import NotebookFile, NotebookFiles, RunningKernel, Store
 
 MARK = "blackroad"  # in the metadata of an artefact: whose run wrote it
@@ -31,6 +33,13 @@ class Target:
     path: Path
     expected: str | None
     beside: Path
+
+
+def inherited(request: RunRequest, earlier: Run) -> RunRequest:
+    """A resumed run goes on with the parameters and the output of the one before."""
+    parameters = earlier.requested.get("parameters") or {}
+    output = request.output or earlier.requested.get("output")
+    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
 
 
 def _holds_values(document: Document, step: Step) -> bool:
@@ -59,6 +68,20 @@ class Preparation:
         self._store = store
         self._files = files
         self._new_id = new_id
+
+    async def earlier(self, request: RunRequest, active: Container[str]) -> Run | None:
+        """Return the newest run of the whole notebook, which a resume goes on with."""
+        if not request.resume:
+            return None
+        cursor: int | None = None
+        while True:
+            page = await self._store.list_runs(request.notebook_id, cursor=cursor)
+            for run in page.items:
+                if run.requested.get("cell") is None and run.id not in active:
+                    return await completed(self._store, run)
+            if page.next_cursor is None:
+                return None
+            cursor = int(page.next_cursor)
 
     async def plan(
         self,

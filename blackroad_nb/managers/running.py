@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.run_history import bare, completed
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_pass import RunPass
-from blackroad_nb.managers.run_preparation import MARK, Preparation
+from blackroad_nb.managers.run_preparation import MARK, Preparation, inherited
 from blackroad_nb.managers.run_work import Assignment, Surroundings
 from blackroad_nb.ports import (
     CellLimits,
@@ -248,9 +247,9 @@ class RunManager:
     async def _start(self, request: RunRequest) -> Run:
         notebook = await self._store.get_notebook(request.notebook_id)
         path = self._files.resolve(notebook.path)
-        earlier = await self._earlier(request)
+        earlier = await self._preparation.earlier(request, self._active)
         if earlier is not None:
-            request = _inherited(request, earlier)
+            request = inherited(request, earlier)
         run_id = self._new_id()
         target_path = self._preparation.target_path(request, path)
         await self._let_end(target_path)
@@ -341,30 +340,10 @@ class RunManager:
 
     # what a run needs before it can begin --------------------------------------------
 
-    async def _earlier(self, request: RunRequest) -> Run | None:
-        if not request.resume:
-            return None
-        cursor: int | None = None
-        while True:
-            page = await self._store.list_runs(request.notebook_id, cursor=cursor)
-            for run in page.items:
-                if run.requested.get("cell") is None and run.id not in self._active:
-                    return await completed(self._store, run)
-            if page.next_cursor is None:
-                return None
-            cursor = int(page.next_cursor)
-
     async def _kept_kernel(self, earlier: Run | None) -> RunningKernel | None:
         if earlier is None or earlier.kernel_id is None:
             return None
         return await self._kernels.attach(earlier.kernel_id)
-
-
-def _inherited(request: RunRequest, earlier: Run) -> RunRequest:
-    """A resumed run goes on with the parameters and the output of the one before."""
-    parameters = earlier.requested.get("parameters") or {}
-    output = request.output or earlier.requested.get("output")
-    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
 
 
 def _requested(request: RunRequest) -> dict[str, Any]:

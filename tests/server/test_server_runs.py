@@ -86,6 +86,7 @@ def play(jp_serverapp: Any, jp_root_dir: Path, jp_asyncio_loop: Any) -> Callable
             yield bench
         finally:
             await bench.running.close()
+            await bench.writer.close()
 
     def run(scenario: Callable[[Bench], Any], **options: Any) -> None:
         async def whole() -> None:
