@@ -54,7 +54,7 @@ def tell(
 def _reason(run: Mapping[str, Any]) -> str:
     notes = run.get("message") or ""
     if run["status"] == "success":
-        return f"every cell succeeded, but {notes}"
+        return f"every cell succeeded, but the history is not complete. {notes}"
     failed = [cell for cell in run["cells"] if cell["status"] in ("error", "timeout", "killed")]
     if not failed:
         return notes or f"the run ended as {run['status']}."

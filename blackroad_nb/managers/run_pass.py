@@ -13,7 +13,7 @@ from blackroad_nb.core.document import check_serializable
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.plan import Step
 from blackroad_nb.core.run import CellResult, Run, RunStatus
-from blackroad_nb.errors import BlackRoadError
+from blackroad_nb.errors import BlackRoadError, NotebookNotFound
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.recording import Missing
 from blackroad_nb.managers.run_history import bare, stored_output, unfinished
@@ -261,7 +261,8 @@ class RunPass:
         rows = "1 row is" if count == 1 else f"{count} rows are"
         what = rows if count else "The run itself is"
         self._notes.append(f"{what} missing in the history: {missing.reason}")
-        if self._run.status is RunStatus.SUCCESS:  # else something worse is to be told
+        deleted = missing.code == NotebookNotFound.code  # on purpose, so nothing failed
+        if self._run.status is RunStatus.SUCCESS and not deleted:
             self._run = replace(self._run, code=missing.code)
 
     async def _end_step(self, failed: str, step: Awaitable[None]) -> None:

@@ -1026,7 +1026,8 @@ def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
         started = await bench.running.start(RunRequest(notebook_id))
         await bench.store.delete_notebook(notebook_id)
         run = await bench.running.wait(started.id)
-        assert run.status is RunStatus.SUCCESS
+        assert (run.status, run.code) == (RunStatus.SUCCESS, None)
+        assert "There is no notebook" in (run.message or "")
         assert bench.texts() == ["a\n"]
 
     play(tmp_path, scenario)
