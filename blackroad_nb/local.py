@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from blackroad_nb.managers.exporting import ExportManager
     from blackroad_nb.managers.history import HistoryManager
     from blackroad_nb.managers.kernels import KernelRegistry
+    from blackroad_nb.managers.recording import RecordWriter
     from blackroad_nb.managers.running import RunManager
     from blackroad_nb.managers.templates import TemplateManager
     from blackroad_nb.ports import KernelRunner
+
+# How long a run waits at its end for a store that cannot be written: a little longer than one
+# attempt of the store on a busy file.
+WRITE_SECONDS = 35.0
 
 
 def utc_now() -> datetime:
@@ -67,7 +72,13 @@ class LocalParts:
         from blackroad_nb.managers.running import RunManager, RunSettings
 
         settings = RunSettings(server=process_name(), user_source="os")
-        return RunManager(self.store, self.files, self.runner, settings, utc_now)
+        return RunManager(self.store, self.writer, self.files, self.runner, settings, utc_now)
+
+    @cached_property
+    def writer(self) -> RecordWriter:
+        from blackroad_nb.managers.recording import RecordWriter, WriterSettings
+
+        return RecordWriter(self.store, utc_now, WriterSettings(close_seconds=WRITE_SECONDS))
 
     @cached_property
     def history(self) -> HistoryManager:
@@ -109,6 +120,7 @@ class LocalParts:
         try:
             if "running" in self.__dict__:
                 await self.running.close()
+                await self.writer.close()
             if "exporter" in self.__dict__:
                 self.exporter.close()
         finally:

@@ -164,7 +164,12 @@ class NotebookFiles(Protocol):
     async def write(
         self, path: Path, content: bytes, expected: str | None, durable: bool = True
     ) -> str:
-        """Replace the file atomically and return its new digest.
+        """Replace the file's content and return its new digest.
+
+        Owner, group, mode, attributes and links stay as they are. The file is whole at any
+        moment, unless it has several names or its owner cannot be kept: then the content is
+        written into it, with a copy beside it until that is done.
+
 
         `expected` is the digest of what may be replaced. Raises FileChanged, and
         writes nothing, when the file is no longer that; None skips the check.
@@ -181,9 +186,9 @@ class NotebookFiles(Protocol):
         ...
 
     async def check_place(self, path: Path) -> None:
-        """Refuse a place where `write_new` could not write, before work is done for it.
+        """Refuse a place where a run could not write in the end, before work is done for it.
 
-        Raises InvalidInput.
+        Its folder must be there: none is made. Raises InvalidInput.
         """
         ...
 

@@ -27,7 +27,7 @@ from blackroad_nb.core.history import DEFAULT_LIMIT, HistoryQuery
 from blackroad_nb.core.kernel import KernelInfo
 from blackroad_nb.core.kinds import check_mapping, check_text
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
-from blackroad_nb.core.run import Run, RunRequest
+from blackroad_nb.core.run import Run, RunRequest, RunStatus
 from blackroad_nb.errors import InvalidInput, error_class
 from blackroad_nb.local import LocalParts, os_user
 from blackroad_nb.ports import Exported, ExportFormat
@@ -216,9 +216,8 @@ class JupyterService:
                 await parts.running.cancel(started.id)
                 await parts.running.wait(started.id)
                 raise
-            async for event in parts.running.watch(started.id):
-                if event.kind == "run_finished" and event.data["code"] is not None:
-                    raise error_class(event.data["code"])(ended.message or "The run failed.")
+            if ended.code is not None and ended.status is RunStatus.ERROR:
+                raise error_class(ended.code)(ended.message or "The run failed.")
             return ended
 
         return self._call(work)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +17,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from blackroad_nb.adapters.replacement import (
+    READ,
+    needs_right_to_write,
+    regular,
+    replace_content,
+    sync,
+    temporary_file,
+    write_exclusively,
+)
 from blackroad_nb.core.document import (
     Document,
     digest,
@@ -37,12 +45,8 @@ from blackroad_nb.ports import NotebookFile
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | _FOLDER  # a folder may be closed to reading
-# O_NONBLOCK: opening a named pipe would wait for somebody to write into it.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 _EFFECTIVE = os.access in os.supports_effective_ids
-_STEM = 40  # characters of the name that a temporary file shows
 
 
 class DiskNotebookFiles:
@@ -142,9 +146,9 @@ def _parse(content: bytes) -> Document:
 def _create(path: Path, content: bytes) -> None:
     try:
         with _told(path, "written"), _folder(path.parent) as folder:
-            with _temporary(folder, path.name, content, True) as temporary:
+            with temporary_file(folder, path.name, content, True) as temporary:
                 _put_in_place(folder, temporary, path.name, content)
-            _sync(folder)
+            sync(folder)
     except FileNotFoundError:
         raise _no_folder(path) from None
 
@@ -157,21 +161,14 @@ def _put_in_place(folder: int, temporary: str, name: str, content: bytes) -> Non
         if error.errno not in _NO_LINKS:
             raise
         # A file system without hard links: exclusive all the same, if not whole at once.
-        _write_exclusively(folder, name, content, True)
+        write_exclusively(folder, name, content, True)
 
 
 def _write(path: Path, content: bytes, expected: str | None, durable: bool) -> str:
     try:
         with _told(path, "written"), _folder(path.parent) as folder:
             _check_unchanged(folder, path, expected)
-            with _temporary(folder, path.name, content, durable) as temporary:
-                with suppress(FileNotFoundError):
-                    before = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
-                    if stat.S_ISREG(before.st_mode):
-                        _keep_mode(folder, temporary, stat.S_IMODE(before.st_mode))
-                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-            if durable:
-                _sync(folder)
+            replace_content(folder, path, content, durable)
     except FileNotFoundError:
         raise _no_folder(path) from None
     return digest(content)
@@ -207,14 +204,27 @@ def _write_new(path: Path, content: bytes) -> None:
 
 
 def _check_place(path: Path) -> None:
-    folder = path.parent if os.path.lexists(path.parent) else path.parent.parent
     try:
-        with _told(path, "written"), _folder(folder) as opened:
-            # As the user that writes, not the one that started us.
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=opened, effective_ids=_EFFECTIVE):
-                raise InvalidInput(f"{str(path)!r} cannot be written: its folder is read-only.")
+        with _told(path, "written"), _folder(path.parent) as folder:
+            if not _may(".", os.W_OK | os.X_OK, folder):
+                raise InvalidInput(
+                    f"{str(path)!r} cannot be written: its folder is read-only; write elsewhere, or"
+                    " ask for the right to write there."
+                )
+            before = regular(folder, path.name)
+            asked = before is not None and needs_right_to_write(before)
+            if asked and not _may(path.name, os.W_OK, folder):
+                raise InvalidInput(
+                    f"{str(path)!r} cannot be written: it belongs to somebody else and is"
+                    " read-only for you; write elsewhere, or ask its owner."
+                )
     except FileNotFoundError:
-        raise _no_folder(path.parent if folder != path.parent else path) from None
+        raise _no_folder(path) from None
+
+
+def _may(name: str, right: int, folder: int) -> bool:
+    """Ask as the user that writes, not as the one that started us."""
+    return os.access(name, right, dir_fd=folder, effective_ids=_EFFECTIVE)
 
 
 def _delete(path: Path) -> None:
@@ -243,7 +253,7 @@ def _folder(path: Path) -> Iterator[int]:
 def _content(folder: int, name: str) -> bytes | None:
     """Return what a file holds; None for what is no file."""
     try:
-        descriptor = os.open(name, _READ, dir_fd=folder)
+        descriptor = os.open(name, READ, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENODEV):
             return None  # a socket, a device without a driver
@@ -253,48 +263,6 @@ def _content(folder: int, name: str) -> bytes | None:
         return None
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
-
-
-@contextmanager
-def _temporary(folder: int, name: str, content: bytes, durable: bool) -> Iterator[str]:
-    """Write the content beside its place; whatever is not moved away goes again."""
-    temporary = f".{Path(name).stem[:_STEM]}-{secrets.token_hex(6)}.tmp"
-    try:
-        _write_exclusively(folder, temporary, content, durable)
-        yield temporary
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
-
-
-def _write_exclusively(folder: int, name: str, content: bytes, durable: bool) -> None:
-    descriptor = os.open(name, _CREATE, 0o666, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(descriptor)
-    except OSError:
-        os.unlink(name, dir_fd=folder)
-        raise
-
-
-def _keep_mode(folder: int, name: str, mode: int) -> None:
-    descriptor = os.open(name, _READ, dir_fd=folder)
-    try:
-        os.fchmod(descriptor, mode)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: int) -> None:
-    """Make the new name itself durable."""
-    descriptor = os.open(".", os.O_RDONLY | _FOLDER, dir_fd=folder)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

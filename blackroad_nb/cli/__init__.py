@@ -6,7 +6,6 @@ command does not use, and only that command's parser is built.
 
 from __future__ import annotations
 
-import os
 import sys
 
 TYPE_CHECKING = False
@@ -84,6 +83,7 @@ def _hush(code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        from blackroad_nb.cli.printing import drop_stdout
+
+        drop_stdout()
     return code

@@ -13,24 +13,38 @@ if TYPE_CHECKING:
 LARGEST = 1_000_000  # bytes; reading a larger file twice costs what starting early gains
 
 
-def begin(named: str) -> EarlyKernel | None:
-    """Start the kernel that a run of this file will most likely want.
+def begin(named: str, db: str | None) -> EarlyKernel | None:
+    """Start the kernel that a run of this notebook will most likely want.
 
     Only a guess: a run that wants another one gets it, and this one is ended. Returns
     None when it is not plain what the run will want.
+
+    Args:
+        named: its id or path.
+        db: the database that was named, if one was.
     """
     from blackroad_nb.cli.parts import is_path
     from blackroad_nb.config import ROOTS_VARIABLE
 
-    if not is_path(named) or os.environ.get(ROOTS_VARIABLE) or "\0" in named:
+    if os.environ.get(ROOTS_VARIABLE) or "\0" in named:
         return None
-    path = os.path.realpath(os.path.expanduser(named))
+    found = os.path.expanduser(named) if is_path(named) else _registered(named, db)
+    if found is None:
+        return None
+    path = os.path.realpath(found)
     kernel = _kernel_of(path)
     if kernel is None:
         return None
     from blackroad_nb.adapters.kernels.early import start_early
 
     return start_early(kernel, os.path.dirname(path), path)
+
+
+def _registered(notebook_id: str, db: str | None) -> str | None:
+    from blackroad_nb.adapters.sqlite.glance import notebook_path
+    from blackroad_nb.config import database_file
+
+    return notebook_path(database_file(os.environ, db), notebook_id)
 
 
 def _kernel_of(path: str) -> str | None:

@@ -130,7 +130,7 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
 
     received = None
     with ProgressBar() as bar, raising((INTERRUPT, TERMINATE)):
-        report = RunReport(bar, silent=as_json)
+        report = RunReport(bar, silent=as_json, only_watches=not cancels)
         last = 0
         while True:
             try:
@@ -143,4 +143,4 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
                     raise
                 received = interruption.number
                 client.cancel_run(run_id)
-    return tell(client.get_run(run_id, outputs=as_json), as_json, received, report.code)
+    return tell(client.get_run(run_id, outputs=as_json), as_json, received, report.fault)

@@ -21,7 +21,7 @@ from blackroad_nb.cli.outcome import tell
 from blackroad_nb.cli.parts import is_path, keep_log_quiet
 from blackroad_nb.cli.progress import ProgressBar, RunReport
 from blackroad_nb.cli.signals import INTERRUPT, Interrupted, endings
-from blackroad_nb.core.run import RunRequest
+from blackroad_nb.core.run import Run, RunRequest
 from blackroad_nb.local import LocalParts, local_parts, os_user
 
 
@@ -43,7 +43,7 @@ def execute_here(
     with ProgressBar() as bar:
         report = RunReport(bar, silent=arguments.json)
         record, received = asyncio.run(_run(arguments, wanted, report, early, noted))
-    return tell(record, arguments.json, received, report.code)
+    return tell(record, arguments.json, received, report.fault)
 
 
 async def _run(
@@ -62,24 +62,28 @@ async def _run(
         started = await parts.running.start(
             RunRequest(notebook_id=chosen, user=os_user(), **wanted)
         )
+        # From now on: what is read of an ended run later lacks what is too large for the history.
+        ending = asyncio.ensure_future(parts.running.wait(started.id))
         stop = Stop(parts, started.id)
         with stop.listening(noted):
             async for event in parts.running.watch(started.id):
                 if event.kind == "run_started":
                     resume_collecting()
-                report.take(event.kind, await _whole(parts, started.id, event.data))
-            ended = await parts.running.wait(started.id)
+                report.take(event.kind, await _whole(parts, ending, started.id, event.data))
+            ended = await ending
         from blackroad_nb.core.rendering import run_record
 
         return run_record(ended), stop.received
 
 
-async def _whole(parts: LocalParts, run_id: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _whole(
+    parts: LocalParts, ending: asyncio.Future[Run], run_id: str, data: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """Return a finished cell's event with all outputs; events carry only so much of them."""
     outputs = data.get("outputs")
     if outputs is None or not (data.get("truncated") or any("truncated" in o for o in outputs)):
         return data
-    run = await parts.running.get(run_id)
+    run = parts.running.snapshot(run_id) or await ending
     (cell,) = (cell for cell in run.cells if cell.index == data["index"])
     return {**data, "outputs": cell.outputs, "truncated": False}
 

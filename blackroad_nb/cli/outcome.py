@@ -17,17 +17,21 @@ def signal_exit(received: int) -> int:
 
 
 def tell(
-    run: Mapping[str, Any], as_json: bool, received: int | None = None, code: str | None = None
+    run: Mapping[str, Any],
+    as_json: bool,
+    received: int | None = None,
+    fault: OSError | None = None,
 ) -> int:
     """Print the run if JSON was asked for; return 0 if all went well.
 
     Args:
         run: the run's record, as `run_record` makes it.
         received: the signal that cancelled it, if one did.
-        code: of the error that ended it, when no cell is to blame.
+        fault: why stdout could not take its progress, if it could not.
 
     Raises:
-        Failed: the run did not succeed.
+        Failed: the run did not succeed, or is not whole in the history.
+        OSError: it did, but the fault of stdout is to be told.
     """
     if as_json:
         print_json(run)
@@ -37,7 +41,10 @@ def tell(
         raise Failed(
             f"{name}: the run was cancelled; what was done is kept.", signal_exit(received)
         )
-    if status == "success":
+    code = run.get("code")  # of the error that no cell is to blame for
+    if status == "success" and code is None:
+        if fault is not None:
+            raise fault
         return 0
     if status == "killed":
         raise Failed(_reason(run), KernelFailed.exit_code)
@@ -46,6 +53,8 @@ def tell(
 
 def _reason(run: Mapping[str, Any]) -> str:
     notes = run.get("message") or ""
+    if run["status"] == "success":
+        return f"every cell succeeded, but the history is not complete. {notes}"
     failed = [cell for cell in run["cells"] if cell["status"] in ("error", "timeout", "killed")]
     if not failed:
         return notes or f"the run ended as {run['status']}."

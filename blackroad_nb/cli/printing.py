@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -66,6 +67,13 @@ def write_bytes(content: bytes) -> None:
     write("")
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
+
+
+def drop_stdout() -> None:
+    """Let what is printed from now on, and what still waits in the buffer, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _is_narrow(text: str, encoding: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from blackroad_nb.cli.printing import write
+from blackroad_nb.cli.printing import drop_stdout, write
 from blackroad_nb.cli.terminal import is_terminal, mark, safe_text, wants_colours
 
 _WIDTH = 24
@@ -93,19 +93,21 @@ class RunReport:
 
     Args:
         silent: print nothing on stdout; the bar stays.
+        only_watches: the run is somebody else's, so a reader that is gone may end this program.
 
     Attributes:
-        code: of the error that ended the run, when no cell is to blame.
+        fault: why the rest was not printed, unless the reader just went away.
     """
 
-    def __init__(self, bar: ProgressBar, silent: bool) -> None:
+    def __init__(self, bar: ProgressBar, silent: bool, only_watches: bool = False) -> None:
         self._bar = bar
-        self._silent = silent
+        self._only_watches = only_watches
+        self._silent = silent or (sys.stdout is None and not only_watches)
+        self.fault: OSError | None = None
         self._colours = wants_colours(sys.stdout)
         self._done = 0
         self._total = 0
         self._noted = ""
-        self.code: str | None = None
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
         """Show one event."""
@@ -119,10 +121,8 @@ class RunReport:
             self._done += 1
             self._print(cell_text(data, self._colours))
             self._bar.show(self._done, self._total, f"cell {data['index']} done")
-        elif kind == "run_finished":
-            self.code = data.get("code")
-            if data.get("status") == "success":
-                self._note(data.get("message"))
+        elif kind == "run_finished" and data.get("status") == "success" and not data.get("code"):
+            self._note(data.get("message"))
 
     def _note(self, message: str | None) -> None:
         """Say once what is to be known of the run; a failed one says it as it fails."""
@@ -131,10 +131,18 @@ class RunReport:
             self._print(f"Note: {safe_text(message, colours=False)}\n")
 
     def _print(self, text: str) -> None:
-        if not self._silent:
-            self._bar.clear()
+        if self._silent:
+            return
+        self._bar.clear()
+        try:
             write(text)
             sys.stdout.flush()
+        except OSError as error:  # the run goes on, and its notebook has everything
+            if self._only_watches:
+                raise
+            self._silent = True
+            self.fault = None if isinstance(error, BrokenPipeError) else error
+            drop_stdout()
 
 
 def cell_text(cell: Mapping[str, Any], colours: bool) -> str:

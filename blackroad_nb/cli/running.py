@@ -109,7 +109,7 @@ def _execute_here(arguments: argparse.Namespace, wanted: dict[str, Any]) -> int:
     from blackroad_nb.cli.signals import INTERRUPT, endings, noting
 
     with noting((INTERRUPT, *endings())) as noted:
-        early = begin(arguments.notebook)  # it boots while the rest is imported
+        early = begin(arguments.notebook, arguments.db)  # it boots while the rest is imported
         try:
             from blackroad_nb.cli.local_run import execute_here
 

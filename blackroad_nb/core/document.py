@@ -106,6 +106,13 @@ def _indented(value: object, depth: int) -> str:
         return _written(value, "\n" + " " * depth)
     except RecursionError:
         raise InvalidNotebook("The notebook holds values that are nested too deeply.") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidNotebook(f"The notebook holds a value that is not JSON: {error}.") from None
+
+
+def check_serializable(value: object) -> None:
+    """Raise InvalidNotebook for a value that a notebook file cannot hold."""
+    _indented(value, 1)
 
 
 def _written(value: Any, line: str) -> str:

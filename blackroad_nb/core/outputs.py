@@ -168,6 +168,15 @@ def dropped_text(limit: int, dropped: int) -> str:
     )
 
 
+def left_out_text(count: int, size: int) -> str:
+    """Return what stands in the history for outputs that only the notebook has."""
+    what = "1 output of this cell was" if count == 1 else f"{count} outputs of this cell were"
+    return (
+        f"{what} too large for the history ({megabytes(size)}) and left out here; "
+        "the notebook that the run wrote has everything."
+    )
+
+
 def megabytes(size: int) -> str:
     """Return a size in bytes as people read it."""
     return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"

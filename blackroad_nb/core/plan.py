@@ -170,13 +170,21 @@ def _resumed(cells: Sequence[Cell], request: RunRequest, earlier: Earlier | None
     if not earlier.kernel_kept:
         note = (
             f"The kernel of the earlier run is gone, so its state is too: "
-            f"the {len(before)} cells before cell {start} were run again."
+            f"{_cells_before(len(before), start)} run again."
         )
         return Plan(_steps(cells, range(len(cells)), request), notes=(note,))
     note = f"Resumed at cell {start} in the kernel of the earlier run; cells before it were kept."
     done = _by_cell(cells, earlier.run.cells)
     carried = tuple(done[index] for index in before if index in done)
     return Plan(_steps(cells, range(start, len(cells)), request), carried, (note,))
+
+
+def _cells_before(count: int, start: int) -> str:
+    return (
+        f"the cell before cell {start} was"
+        if count == 1
+        else (f"the {count} cells before cell {start} were")
+    )
 
 
 def resume_index(cells: Sequence[Cell], results: Sequence[CellResult]) -> int | None:

@@ -130,6 +130,7 @@ def run_record(run: Run, outputs: bool = True) -> Record:
         "artefact": run.artefact,
         "cells": [cell_record(cell, outputs) for cell in run.cells],
         "message": run.message,
+        "code": run.code,
         "started_at": timestamp(run.started_at),
         "finished_at": timestamp(run.finished_at),
         "owner": run.owner,

@@ -82,6 +82,8 @@ class Run:
     """One run as the store and the API show it.
 
     Attributes:
+        code: of the error that no cell is to blame for: the run got no kernel, say, or all
+            cells succeeded but rows are missing in the history. None when there is none.
         seq: its place among the stored ones, which grows; None while it is not stored.
     """
 
@@ -96,6 +98,7 @@ class Run:
     artefact: str | None = None
     cells: tuple[CellResult, ...] = ()
     message: str | None = None
+    code: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     owner: str | None = None

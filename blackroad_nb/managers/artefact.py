@@ -55,6 +55,7 @@ class Artefact:
         self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
         self._pause = SOON_SECONDS
+        self._durable = True  # so far there is nothing of ours that a crash could take
         self.displaced: str | None = None  # why the run is kept beside its file
         self.fault: str | None = None  # why the last write failed
 
@@ -84,7 +85,7 @@ class Artefact:
     async def save(self, durable: bool = False) -> None:
         """Write now, if anything has changed. A failure is kept in `fault`, not raised."""
         async with self._lock:
-            if not self._changed.is_set():
+            if not self._changed.is_set() and (self._durable or not durable):
                 return
             self._changed.clear()
             begun = monotonic()
@@ -92,18 +93,28 @@ class Artefact:
                 await self._write(durable)
                 self.fault = None
             except (BlackRoadError, OSError) as error:
-                self.fault = str(error)
-                self._changed.set()  # the next write may succeed
-                log.warning("%s could not be written: %s", self.path, error)
+                self._failed(str(error))
+            except Exception as error:
+                log.exception("a fault of this program")
+                self._failed(f"{error!r}.")
             spent = monotonic() - begun
             self._pause = max(SOON_SECONDS, spent * (1 / SHARE - 1))
+
+    def _failed(self, reason: str) -> None:
+        self.fault = reason
+        self._changed.set()  # the next write may succeed
+        log.warning("%s could not be written: %s", self.path, reason)
 
     async def _write(self, durable: bool) -> None:
         cells = self._document["cells"]
         taken = {index: _frozen(cells[index]) for index in self._dirty}
         self._dirty.clear()
         self._texts.extend([""] * (len(cells) - len(self._texts)))
-        content = await asyncio.to_thread(_content, dict(self._document), self._texts, taken)
+        try:
+            content = await asyncio.to_thread(_content, dict(self._document), self._texts, taken)
+        except BaseException:
+            self._dirty.update(taken)  # some of them have no text yet
+            raise
         try:
             await self._put(content, durable)
         except (FileChanged, FileExists) as error:
@@ -116,9 +127,10 @@ class Artefact:
     async def _put(self, content: bytes, durable: bool) -> None:
         if self._expected is None:
             await self._files.write_new(self.path, content)
-            self._expected = digest(content)
+            self._expected, self._durable = digest(content), True
         else:
             self._expected = await self._files.write(self.path, content, self._expected, durable)
+            self._durable = durable
 
 
 def _frozen(cell: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Executions on their way into the store: one writer, batches, a bounded queue.
+"""Executions and runs on their way into the store: one writer, batches, a bounded queue.
 
-Nothing here can hold up a cell: `put` only appends. When the store cannot be
-written the rows wait and are tried again; when too many wait, the newest are
-refused, counted as lost and reported, because what was accepted first is kept.
+The recorder of a server and headless runs share it. Nothing here can hold up a cell:
+`put` only appends. When the store cannot be written the rows wait and are tried again;
+when too many wait, the newest are refused, counted as lost and reported, because what
+was accepted first is kept.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from blackroad_nb.core.execution import Execution
-from blackroad_nb.core.notebook import Notebook, name_for
-from blackroad_nb.errors import NotebookExists, NotebookNotFound, StoreBusy, StoreError
+from blackroad_nb.core.run import Run
+from blackroad_nb.errors import NotebookNotFound, StoreBusy, StoreError
+from blackroad_nb.managers.renaming import Rename, move
 from blackroad_nb.ports import Clock, Store
 
 _log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ class WriterSettings:
     """Bounds of the writer.
 
     Attributes:
-        batch_rows: rows in one transaction at most.
+        batch_rows, batch_bytes: what one transaction holds at most; a larger row goes alone.
         batch_seconds: how long a batch may gather.
         busy_seconds: the same while rows pour in; a transaction costs much, a row little.
         queue_rows, queue_bytes: what may wait; beyond it new rows are lost.
@@ -42,6 +44,7 @@ class WriterSettings:
     """
 
     batch_rows: int = 100
+    batch_bytes: int = 8 * 1024 * 1024
     batch_seconds: float = 0.05
     busy_seconds: float = 0.4
     queue_rows: int = 20_000
@@ -53,16 +56,27 @@ class WriterSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rename:
-    """A notebook, or a folder of them, has moved; in order with the rows around it."""
+class Missing:
+    """What of a run is not in the store, and why.
 
-    old: str
-    new: str
-    folder: bool
+    Attributes:
+        executions: how many of its rows.
+        run: whether the run's own row is not there as it ended.
+        code: of the error that the store gave.
+        reason: the error's sentence.
+    """
+
+    executions: int
+    run: bool
+    code: str
+    reason: str
+
+
+_Item = Execution | Run | Rename
 
 
 class RecordWriter:
-    """Writes executions into a store, in the order they come.
+    """Writes executions and runs into a store, in the order they come.
 
     Args:
         store: where the rows go.
@@ -74,14 +88,18 @@ class RecordWriter:
         self._store = store
         self._clock = clock
         self._settings = settings or WriterSettings()
-        self._queue: deque[tuple[Execution | _Rename, int, float]] = deque()
+        self._queue: deque[tuple[_Item, int, float]] = deque()
         self._bytes = 0
         self._window = self._settings.batch_seconds
         self._wake = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._hurry = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._taken = 0  # items that were ever put into the queue
+        self._left = 0  # items that ever left it
+        self._lost_of: dict[str, set[str]] = {}  # run id -> ids of its rows that were lost
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._given_up = False
         self._flushing = 0
         self._written = 0
         self._lost = 0
@@ -89,6 +107,7 @@ class RecordWriter:
         self._failures = 0
         self._failure: StoreError | None = None
         self._last_error: str | None = None
+        self._last_code = StoreError.code
         self._last_error_at: datetime | None = None
         self._last_written_at: datetime | None = None
 
@@ -103,28 +122,55 @@ class RecordWriter:
         size += len(execution.output or "")
         self._append(execution, size)
 
+    def put_run(self, run: Run) -> None:
+        """Take one run without outputs; it is stored after the rows that were put before."""
+        self._append(run, _ROW_BYTES * (1 + len(run.cells)))
+
     def rename(self, old: str, new: str, folder: bool = False) -> None:
         """Let the registry follow a moved file or folder (absolute paths)."""
-        self._append(_Rename(old, new, folder), _ROW_BYTES)
+        self._append(Rename(old, new, folder), _ROW_BYTES)
 
     async def flush(self) -> bool:
         """Write all that was put so far; False when that took too long."""
+        goal = self._taken
         self._flushing += 1
         self._wake.set()
+        self._hurry.set()
         try:
-            await asyncio.wait_for(self._settled.wait(), self._settings.close_seconds)
+            await asyncio.wait_for(self._reach(goal), self._settings.close_seconds)
         except TimeoutError:
+            self._given_up = True
             return False
         finally:
             self._flushing -= 1
         return True
+
+    async def _reach(self, goal: int) -> None:
+        while self._left < goal:
+            await self._progress.wait()
+
+    async def settle(self, run_id: str) -> Missing | None:
+        """Wait within the bound until a run is stored; say what is missing then, if anything is.
+
+        What still waits is tried again all the same, as long as this process lives.
+        """
+        await self.flush()
+        lost = self._lost_of.pop(run_id, set())
+        missing = lost | {_ids(item)[1] for item, _, _ in self._queue if _ids(item)[0] == run_id}
+        if not missing:
+            return None
+        code, reason = StoreBusy.code, "The database takes too long."
+        if self._failure is not None or lost:
+            code, reason = self._last_code, self._last_error or reason
+        return Missing(len(missing - {run_id}), run_id in missing, code, reason)
 
     async def close(self) -> None:
         """Write what is left within the bound, then stop; the rest is lost and counted."""
         self._closed = True
         if self._task is None:
             return
-        await self.flush()
+        if not self._given_up:  # else nothing was written since a wait was in vain
+            await self.flush()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -165,25 +211,25 @@ class RecordWriter:
 
     # the queue -------------------------------------------------------------------
 
-    def _append(self, item: Execution | _Rename, size: int) -> None:
+    def _append(self, item: _Item, size: int) -> None:
         settings, queue = self._settings, self._queue
         if (
             self._closed
             or len(queue) >= settings.queue_rows
             or self._bytes + size > settings.queue_bytes
         ):
-            self._refuse()
+            self._refuse(item)
             return
         queue.append((item, size, time.monotonic()))
         self._bytes += size
+        self._taken += 1
         if len(queue) == 1:
-            self._settled.clear()
             asyncio.get_running_loop().call_later(self._window, self._wake.set)
         elif len(queue) == settings.batch_rows:
             self._wake.set()
 
-    def _refuse(self) -> None:
-        self._lost += 1
+    def _refuse(self, item: _Item) -> None:
+        self._lose(item)
         now = time.monotonic()
         if self._refused_logged_at is None or now - self._refused_logged_at > 60:
             self._refused_logged_at = now
@@ -194,11 +240,18 @@ class RecordWriter:
                 self._last_error or "",
             )
 
+    def _lose(self, item: _Item) -> None:
+        self._lost += 1
+        run_id, id_ = _ids(item)
+        if run_id is not None:
+            self._lost_of.setdefault(run_id, set()).add(id_)
+
     def _drop(self, count: int) -> None:
         for _ in range(count):
             self._bytes -= self._queue.popleft()[1]
-        if not self._queue:
-            self._settled.set()
+        self._left += count
+        self._progress.set()
+        self._progress = asyncio.Event()
 
     # the writer ------------------------------------------------------------------
 
@@ -221,18 +274,21 @@ class RecordWriter:
     async def _write_first(self) -> None:
         """Write the rows at the head of the queue, or wait a little after a failure."""
         head = self._queue[0][0]
-        batch: list[Execution] = []
-        for item, _, _ in self._queue:
-            if isinstance(item, _Rename) or len(batch) >= self._settings.batch_rows:
-                break
-            batch.append(item)
+        batch = self._batch()
         try:
-            if isinstance(head, _Rename):
-                await self._move(head)
+            if isinstance(head, Rename):
+                await move(self._store, head, self._clock)
+            elif isinstance(head, Run):
+                await self._store.put_run(head)
             else:
                 await self._store.record(batch)
         except StoreError as error:
             await self._failed(error)
+            return
+        except NotebookNotFound as error:  # deleted with its runs while this one went on
+            self._note(error.message, error.code)
+            self._lose(head)
+            self._drop(1)
             return
         except Exception as error:  # a row the store cannot take must not stop the others
             self._note(f"{type(error).__name__}: {error}")
@@ -240,10 +296,23 @@ class RecordWriter:
             if batch:
                 await self._write_singly(batch)
             else:
+                self._lose(head)
                 self._drop(1)
             return
         self._succeeded(len(batch))
         self._drop(len(batch) or 1)
+
+    def _batch(self) -> list[Execution]:
+        """Return the executions at the head of the queue, as many as one transaction holds."""
+        batch: list[Execution] = []
+        room = self._settings.batch_bytes
+        for item, size, _ in self._queue:
+            room -= size
+            full = len(batch) >= self._settings.batch_rows or (batch and room < 0)
+            if full or not isinstance(item, Execution):
+                break
+            batch.append(item)
+        return batch
 
     async def _write_singly(self, batch: Sequence[Execution]) -> None:
         for execution in batch:
@@ -253,50 +322,44 @@ class RecordWriter:
                 await self._failed(error)
                 return
             except Exception as error:  # as above: count it, say it, go on
-                self._lost += 1
+                self._lose(execution)
                 self._note(f"{type(error).__name__}: {error}")
                 _log.error("Execution %s cannot be stored: %s", execution.id, error)
             else:
                 self._succeeded(1)
             self._drop(1)
 
-    async def _move(self, rename: _Rename) -> None:
-        for notebook in await self._moved(rename):
-            suffix = notebook.path[len(rename.old) :]
-            path = rename.new + suffix
-            named_after_file = notebook.name == name_for(notebook.path)
-            name = name_for(path) if named_after_file else notebook.name
-            moved = replace(notebook, path=path, name=name, updated_at=self._clock())
-            try:
-                await self._store.update_notebook(moved)
-            except (NotebookExists, NotebookNotFound) as error:
-                _log.warning("The history of %r stays under its old path: %s", notebook.path, error)
-
-    async def _moved(self, rename: _Rename) -> list[Notebook]:
-        found = await self._store.find_notebook(rename.old)
-        if found is not None or not rename.folder:
-            return [found] if found is not None else []
-        every = (await self._store.list_notebooks()).items
-        return [notebook for notebook in every if notebook.path.startswith(rename.old + "/")]
-
     async def _failed(self, error: StoreError) -> None:
         if type(error) is not type(self._failure):
             _log.error("The history cannot be written, rows wait: %s", error)
         self._failure = error
         self._failures += 1
-        self._note(error.message)
-        pause = self._settings.retry_seconds * 2 ** min(self._failures - 1, 10)
-        await asyncio.sleep(min(pause, self._settings.retry_limit_seconds))
+        self._note(error.message, error.code)
+        pause = self._settings.retry_seconds
+        if not self._flushing:  # else somebody waits
+            pause *= 2 ** min(self._failures - 1, 10)
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._hurry.wait(), min(pause, self._settings.retry_limit_seconds)
+            )
 
     def _succeeded(self, rows: int) -> None:
         self._written += rows
         self._last_written_at = self._clock()
         if self._failure is not None:
             _log.warning("The history is written again; %d rows waited.", len(self._queue))
-        self._failure, self._failures = None, 0
+        self._failure, self._failures, self._given_up = None, 0, False
 
-    def _note(self, error: str) -> None:
-        self._last_error, self._last_error_at = error, self._clock()
+    def _note(self, error: str, code: str = StoreError.code) -> None:
+        self._last_error, self._last_code, self._last_error_at = error, code, self._clock()
+
+
+def _ids(item: _Item) -> tuple[str | None, str]:
+    """Return the run an item belongs to, and the item's own id."""
+    if isinstance(item, Run):
+        return item.id, item.id
+    return (item.run_id, item.id) if isinstance(item, Execution) else (None, "")
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,83 +1,75 @@
-"""How a run's cells reach the history, and how a run is read back from it."""
+"""What the history keeps of a run's cells, and how a run is read back from it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery
-from blackroad_nb.core.outputs import encodable
+from blackroad_nb.core.outputs import encodable, left_out_text
 from blackroad_nb.core.run import CellResult, Run
-from blackroad_nb.errors import StoreBusy, StoreError
 from blackroad_nb.ports import Store
 
-BATCH = 200
-GATHER_SECONDS = 0.05  # rows that come within this are written together
-RETRY_SECONDS = (0.1, 0.5, 2.0)
+# Of one row's outputs, as JSON in UTF-8. A database that everybody searches is no place for
+# large pictures and tables; the notebook that the run writes has all of them.
+OUTPUT_BYTES = 1024 * 1024
+_MARKER_BYTES = 512  # what the line on what was left out may take of it
+_LARGE = 64 * 1024  # characters; writing more as JSON would hold up the event loop
 
-log = logging.getLogger(__name__)
 
+async def stored_output(outputs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Return the outputs that the notebook keeps, and the JSON that the history keeps.
 
-class RunHistory:
-    """Writes executions in batches beside the run; a broken store never stops a cell.
-
-    Attributes:
-        lost: rows that could not be written; the artefact still has their outputs.
+    Outputs that JSON cannot hold are replaced by a word on it in both. The history keeps
+    whole outputs, as many as its bound allows, and a line on those that were left out.
     """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._waiting: list[Execution] = []
-        self._writer: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
-        self.lost = 0
-        self.fault: str | None = None
-
-    def add(self, execution: Execution) -> None:
-        """Take a row; it is written soon."""
-        self._waiting.append(execution)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-
-    async def flush(self) -> None:
-        """Return once everything taken is durable or given up."""
-        self._hurry.set()
-        while self._writer is not None and not (self._writer.done() and not self._waiting):
-            await self._writer
-
-    async def _write(self) -> None:
-        while self._waiting:
-            # A row each would cost a transaction each: a quarter of a small cell's time.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), GATHER_SECONDS)
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            for pause in (*RETRY_SECONDS, None):
-                try:
-                    await self._store.record(batch)
-                    break
-                except StoreError as error:
-                    if pause is None or not isinstance(error, StoreBusy):
-                        self.lost += len(batch)
-                        self.fault = error.message
-                        log.error("%d rows of a run were lost. %s", len(batch), error.message)  # noqa: TRY400
-                        break
-                    await asyncio.sleep(pause)
+    if _is_large(outputs):
+        return await asyncio.to_thread(_stored_output, outputs)
+    return _stored_output(outputs)
 
 
-def storable(outputs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """Return the outputs and their JSON; what JSON cannot hold is replaced by a word on it."""
+def _is_large(outputs: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether it takes long to write these as JSON, without doing it."""
+    size = 0
+    for output in outputs:
+        for value in (output.get("text"), *(output.get("data") or {}).values()):
+            if value is not None and not isinstance(value, str):
+                return True  # JSON of any depth
+            size += len(value or "")
+    return size > _LARGE
+
+
+def _stored_output(outputs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     try:
-        return outputs, encodable(json.dumps(outputs, ensure_ascii=False))
+        texts = [json.dumps(output, ensure_ascii=False) for output in outputs]
     except (RecursionError, TypeError, ValueError) as error:
-        text = f"[blackroad-nb] The outputs of this cell cannot be kept: {error}.\n"
-        kept: list[dict[str, Any]] = [{"output_type": "stream", "name": "stderr", "text": text}]
+        kept = [_note(f"The outputs of this cell cannot be kept: {error}.")]
         return kept, json.dumps(kept)
+    return outputs, _bounded([encodable(text) for text in texts])
+
+
+def _bounded(texts: Sequence[str]) -> str:
+    """Join as many outputs as fit, in their order, and say how many do not."""
+    sizes = [len(text.encode()) + 2 for text in texts]
+    if sum(sizes) <= OUTPUT_BYTES:
+        return f"[{', '.join(texts)}]"
+    room, kept, left_out = OUTPUT_BYTES - _MARKER_BYTES, [], []
+    for text, size in zip(texts, sizes, strict=True):
+        if size <= room:
+            room -= size
+            kept.append(text)
+        else:
+            left_out.append(size)
+    kept.append(json.dumps(_note(left_out_text(len(left_out), sum(left_out)))))
+    return f"[{', '.join(kept)}]"
+
+
+def _note(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stderr", "text": f"[blackroad-nb] {text}\n"}
 
 
 def bare(run: Run) -> Run:

@@ -53,13 +53,13 @@ class RunLog:
         }
         self.add("run_started", data)
 
-    def end(self, run: Run, code: str | None = None) -> None:
-        """Append the last event; `code` is of the error that no cell is to blame for."""
+    def end(self, run: Run) -> None:
+        """Append the last event."""
         self._ended = True
         data = {
             "run_id": run.id,
             "status": run.status.value,
-            "code": code,
+            "code": run.code,
             "artefact": run.artefact,
             "message": run.message,
         }

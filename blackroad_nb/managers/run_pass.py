@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 from time import monotonic
 from typing import Any
 
+from blackroad_nb.core.document import check_serializable
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.plan import Step
 from blackroad_nb.core.run import CellResult, Run, RunStatus
-from blackroad_nb.errors import BlackRoadError, NotebookNotFound, StoreError
+from blackroad_nb.errors import BlackRoadError, NotebookNotFound
 from blackroad_nb.managers.artefact import Artefact
-from blackroad_nb.managers.run_history import RunHistory, bare, storable, unfinished
+from blackroad_nb.managers.recording import Missing
+from blackroad_nb.managers.run_history import bare, stored_output, unfinished
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_work import Assignment, CellRecording, Surroundings
 from blackroad_nb.ports import CellOutcome, RunningKernel
@@ -33,11 +36,12 @@ _RUN_STATUS = {
 
 
 class RunPass:
-    """Carries an assignment out. `drive` never raises for what a notebook does.
+    """Carries an assignment out. Whatever happens, `drive` ends the run and its log.
 
     Attributes:
         target: the file it was to write, wherever its artefact ends up.
         stored: whether the store knows the run, however it stood then.
+        kept: whether the store has the run as it ended.
     """
 
     def __init__(self, work: Assignment, artefact: Artefact, around: Surroundings) -> None:
@@ -46,7 +50,6 @@ class RunPass:
         self.target = artefact.path
         self._work = work
         self._around = around
-        self._history = RunHistory(around.store)
         self._run = work.run
         self._kernel = work.kernel
         self._results = {cell.index: cell for cell in work.plan.carried}
@@ -56,10 +59,11 @@ class RunPass:
             self._results[step.index] = CellResult(step.index, cell_id, Status.PENDING)
         self._cancelled = asyncio.Event()
         self._notes = list(work.plan.notes)
-        self._failure: str | None = None  # code of the error that ended it, if no cell did
+        self._faulty = False  # a step of its end failed
         self._running: int | None = None
         self._stored_at = 0.0
         self.stored = False
+        self.kept = False
 
     # from outside --------------------------------------------------------------------
 
@@ -93,14 +97,21 @@ class RunPass:
         except BlackRoadError as error:
             self._notes.insert(0, error.message)
             status = RunStatus.CANCELLED if self._cancelled.is_set() else RunStatus.ERROR
-            self._failure = error.code if status is RunStatus.ERROR else None
+            if status is RunStatus.ERROR:
+                self._run = replace(self._run, code=error.code)
         except asyncio.CancelledError:
             status = RunStatus.CANCELLED
         except Exception as error:
             log.exception("run %s failed by a fault of this program", self._run.id)
             self._notes.insert(0, f"The run stopped by an internal fault: {error!r}.")
             status = RunStatus.ERROR
-        return await self._finish(status)
+        try:
+            await self._finish(status)
+        finally:
+            if not self._run.status.final:  # this task was cancelled before the end was reached
+                self._run = replace(self._run, status=RunStatus.CANCELLED)
+            self.log.end(self.snapshot())
+        return self.snapshot()
 
     async def _attempt(self) -> RunStatus:
         cancelling = asyncio.create_task(self._cancelled.wait())
@@ -162,9 +173,7 @@ class RunPass:
         cell = self._work.document["cells"][step.index]
         self._running = step.index
         self.log.add("cell_started", {"index": step.index, "cell_id": cell.get("id")})
-        recording = CellRecording(
-            self._work, self._around, self._history, kernel.kernel_id, step.index
-        )
+        recording = CellRecording(self._work, self._around, kernel.kernel_id, step.index)
         sent = monotonic()
         limits = replace(self._around.limits, timeout_seconds=step.timeout_seconds)
         sending = asyncio.create_task(
@@ -181,7 +190,7 @@ class RunPass:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
         outcome = recording.lost_outcome() if sending.cancelled() else sending.result()
-        return self._note_outcome(step.index, recording, outcome)
+        return await self._note_outcome(step.index, recording, outcome)
 
     async def _stop(
         self, kernel: RunningKernel, sending: asyncio.Task[CellOutcome], fresh: bool
@@ -194,11 +203,11 @@ class RunPass:
                 await kernel.interrupt()
         await asyncio.wait({sending}, timeout=self._around.limits.grace_seconds)
 
-    def _note_outcome(
+    async def _note_outcome(
         self, index: int, recording: CellRecording, outcome: CellOutcome
     ) -> CellResult:
         cell = self._work.document["cells"][index]
-        kept, output = storable(cell["outputs"])
+        kept, output = await stored_output(cell["outputs"])
         if kept is not cell["outputs"]:
             cell["outputs"] = kept
             self.artefact.change(index)
@@ -218,37 +227,72 @@ class RunPass:
 
     # the end -------------------------------------------------------------------------
 
-    async def _finish(self, status: RunStatus) -> Run:
+    async def _finish(self, status: RunStatus) -> None:
+        finished_at = self._around.clock()  # what is waited for below is not the run's time
         if status is RunStatus.CANCELLED:
             self._notes.append("The run was cancelled; what was done is kept.")
-        kernel, keep = self._kernel, False
-        if kernel is not None:
-            widgets = kernel.widgets()
-            if widgets is not None:
-                self.artefact.set_metadata({"widgets": widgets})
-            keep = self._work.request.keep_kernel and await kernel.is_alive()
+        await self._end_step("The widgets could not be kept", self._keep_widgets())
         # A kernel takes its time to end; nothing else waits for it.
-        ending = asyncio.create_task(self._let_go(kernel, keep))
-        await asyncio.gather(self.artefact.save(durable=True), self._history.flush())
+        ending = asyncio.create_task(self._let_go())
+        missing, _ = await asyncio.gather(
+            self._around.writer.settle(self._run.id),
+            self._end_step("The notebook could not be written", self.artefact.save(durable=True)),
+        )
         self._note_faults()
-        if self.artefact.fault is not None and status is RunStatus.SUCCESS:
+        if status is RunStatus.SUCCESS and (self._faulty or self.artefact.fault is not None):
             status = RunStatus.ERROR  # what was asked for is not there
         self._results = {cell.index: cell for cell in unfinished(tuple(self._results.values()))}
-        self._run = replace(self._run, status=status, finished_at=self._around.clock())
-        await self._store(final=True)
+        self._run = replace(self._run, status=status, finished_at=finished_at)
+        if missing is not None:
+            self._note_missing(missing)
+        await self._keep(wait=missing is None)
         await ending
-        run = self.snapshot()
-        self.log.end(run, self._failure)
-        return run
 
-    async def _let_go(self, kernel: RunningKernel | None, keep: bool) -> None:
+    async def _keep(self, wait: bool) -> None:
+        """Store the run as it ended. What cannot be stored now is tried again later."""
+        self._around.writer.put_run(bare(self.snapshot()))
+        missing = await self._around.writer.settle(self._run.id) if wait else None
+        self.kept = wait and missing is None
+        if missing is not None:
+            self._note_missing(missing)
+
+    def _note_missing(self, missing: Missing) -> None:
+        count = missing.executions
+        rows = "1 row is" if count == 1 else f"{count} rows are"
+        what = rows if count else "The run itself is"
+        self._notes.append(f"{what} missing in the history: {missing.reason}")
+        deleted = missing.code == NotebookNotFound.code  # on purpose, so nothing failed
+        if self._run.status is RunStatus.SUCCESS and not deleted:
+            self._run = replace(self._run, code=missing.code)
+
+    async def _end_step(self, failed: str, step: Awaitable[None]) -> None:
+        """Take one step of the end; a fault in it is noted, and the other steps follow."""
+        try:
+            await step
+        except Exception as error:
+            log.exception("run %s: %s", self._run.id, failed)
+            self._faulty = True
+            self._notes.append(f"{failed}: {_reason(error)}")
+
+    async def _keep_widgets(self) -> None:
+        widgets = None if self._kernel is None else self._kernel.widgets()
+        if widgets is not None:
+            await asyncio.to_thread(check_serializable, widgets)
+            self.artefact.set_metadata({"widgets": widgets})
+
+    async def _let_go(self) -> None:
+        """Close the kernel, or leave it running for a resume when that was asked for."""
+        kernel, keep = self._kernel, False
         if kernel is None:
             return
         try:
-            await kernel.close(shutdown=not keep)
-        except Exception as error:  # the run itself is over and must be told as it was
+            try:
+                keep = self._work.request.keep_kernel and await kernel.is_alive()
+            finally:
+                await kernel.close(shutdown=not keep)
+        except Exception as error:  # the run itself is over and must be reported as it was
             log.exception("the kernel of run %s was not closed cleanly", self._run.id)
-            self._notes.append(f"Its kernel was not closed cleanly: {error}.")
+            self._notes.append(f"Its kernel was not closed cleanly: {_reason(error)}")
 
     def _note_faults(self) -> None:
         if self.artefact.displaced is not None:
@@ -257,10 +301,6 @@ class RunPass:
             )
         if self.artefact.fault is not None:
             self._notes.append(f"The notebook could not be written: {self.artefact.fault}")
-        if self._history.lost:
-            self._notes.append(
-                f"{self._history.lost} rows are missing in the history: {self._history.fault}"
-            )
 
     # telling ---------------------------------------------------------------------------
 
@@ -274,19 +314,20 @@ class RunPass:
             if now - self._stored_at > STORED_SECONDS:
                 await self._store()
 
-    async def _store(self, final: bool = False) -> None:
+    async def _store(self) -> None:
+        """Store how it stands, without its cells: those that ended are in the history."""
         self._stored_at = asyncio.get_running_loop().time()
-        run = bare(self.snapshot())
-        if not final:  # cells that ended are in the history; the others have nothing to tell
-            run = replace(run, cells=())
         try:
-            await self._around.store.put_run(run)
+            await self._around.store.put_run(replace(self.snapshot(), cells=()))
             self.stored = True
-        except (StoreError, NotebookNotFound) as error:  # the latter: deleted meanwhile
-            log.error("run %s could not be stored. %s", self._run.id, error.message)  # noqa: TRY400
-            if final:
-                self._notes.append(f"The run itself could not be stored: {error.message}")
+        except Exception as error:  # a broken store stops no run; or it was deleted meanwhile
+            log.error("run %s could not be stored. %s", self._run.id, _reason(error))  # noqa: TRY400
 
 
 def _passed(step: Step, result: CellResult) -> bool:
     return result.status is Status.SUCCESS or (step.may_raise and result.status is Status.ERROR)
+
+
+def _reason(error: Exception) -> str:
+    """Say why; of what nobody foresaw, with its type."""
+    return error.message if isinstance(error, BlackRoadError) else f"{error!r}."

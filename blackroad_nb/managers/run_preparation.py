@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blackroad_nb.core.document import Document, code_cell, kernel_name
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.core.parameters import inject, speaks_python, unknown_names
-from blackroad_nb.core.plan import Earlier, Plan, make_plan
+from blackroad_nb.core.parameters import (
+    INJECTED_TAG,
+    inject,
+    speaks_python,
+    tags,
+    unknown_names,
+)
+from blackroad_nb.core.plan import Earlier, Plan, Step, make_plan
 from blackroad_nb.core.run import Run, RunRequest
 from blackroad_nb.errors import FileExists, InvalidInput, InvalidNotebook, NotebookNotFound
+from blackroad_nb.managers.run_history import completed
 from blackroad_nb.ports import NotebookFile, NotebookFiles, RunningKernel, Store
 
 MARK = "blackroad"  # in the metadata of an artefact: whose run wrote it
@@ -27,6 +35,28 @@ class Target:
     beside: Path
 
 
+def inherited(request: RunRequest, earlier: Run) -> RunRequest:
+    """A resumed run goes on with the parameters and the output of the one before."""
+    parameters = earlier.requested.get("parameters") or {}
+    output = request.output or earlier.requested.get("output")
+    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
+
+
+def _holds_values(document: Document, step: Step) -> bool:
+    return INJECTED_TAG in tags(document["cells"][step.index])
+
+
+def used_again(index: int) -> str:
+    """Return what is to be known of a run without parameters that takes those of an earlier one.
+
+    The cell stays: papermill's own notebooks have one on purpose, or its author changed it.
+    """
+    return (
+        f"Cell {index} holds the parameters of an earlier run, and they were used again; give "
+        "parameters to replace them, or delete that cell to use the defaults."
+    )
+
+
 class Preparation:
     """Decides where a run writes and what it runs; nothing is changed here.
 
@@ -38,6 +68,20 @@ class Preparation:
         self._store = store
         self._files = files
         self._new_id = new_id
+
+    async def earlier(self, request: RunRequest, active: Container[str]) -> Run | None:
+        """Return the newest run of the whole notebook, which a resume goes on with."""
+        if not request.resume:
+            return None
+        cursor: int | None = None
+        while True:
+            page = await self._store.list_runs(request.notebook_id, cursor=cursor)
+            for run in page.items:
+                if run.requested.get("cell") is None and run.id not in active:
+                    return await completed(self._store, run)
+            if page.next_cursor is None:
+                return None
+            cursor = int(page.next_cursor)
 
     async def plan(
         self,
@@ -61,6 +105,10 @@ class Preparation:
             document = {**document, "cells": cells}
         past = None if earlier is None else Earlier(earlier, kernel is not None)
         plan = make_plan(document["cells"], request, injected, past)
+        if injected is None:
+            notes += [
+                used_again(step.index) for step in plan.steps if _holds_values(document, step)
+            ]
         return document, replace(plan, notes=(*notes, *plan.notes))
 
     async def _check_language(self, document: Document, notebook: Notebook) -> None:
@@ -82,12 +130,12 @@ class Preparation:
 
     async def target(self, path: Path, file: NotebookFile, notebook_id: str, run_id: str) -> Target:
         beside = path.with_name(f"{path.stem}.run-{run_id[:8]}{SUFFIX}")
+        await self._files.check_place(path)
         if path == file.path:
             return Target(path, file.digest, beside)
         try:
             there = await self._files.read(path)
         except NotebookNotFound:
-            await self._files.check_place(path)
             return Target(path, None, beside)
         except InvalidNotebook:
             there = None

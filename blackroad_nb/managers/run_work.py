@@ -13,7 +13,7 @@ from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.outputs import encodable
 from blackroad_nb.core.plan import Plan
 from blackroad_nb.core.run import Run, RunRequest
-from blackroad_nb.managers.run_history import RunHistory
+from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.ports import CellLimits, CellOutcome, Clock, KernelRunner, RunningKernel, Store
 
 PENDING_SECONDS = 1.0  # a cell that runs longer is recorded before it ends
@@ -24,6 +24,7 @@ class Surroundings:
     """What every run of a manager shares."""
 
     store: Store
+    writer: RecordWriter
     kernels: KernelRunner
     clock: Clock
     limits: CellLimits
@@ -58,14 +59,12 @@ class CellRecording:
         self,
         work: Assignment,
         around: Surroundings,
-        history: RunHistory,
         kernel_id: str,
         index: int,
     ) -> None:
         self.id = ""
         self._work = work
         self._around = around
-        self._history = history
         self._kernel_id = kernel_id
         self._index = index
         self._row: Execution | None = None
@@ -79,7 +78,7 @@ class CellRecording:
         row = self._row = self._pending()
         loop = asyncio.get_running_loop()
         self._begun = loop.time()
-        self._timer = loop.call_later(PENDING_SECONDS, self._history.add, row)
+        self._timer = loop.call_later(PENDING_SECONDS, self._around.writer.put, row)
 
     def close(self) -> None:
         """The cell has ended, or was never sent."""
@@ -89,7 +88,7 @@ class CellRecording:
     def end(self, outcome: CellOutcome, output: str) -> None:
         """Record how it ended; `output` is JSON."""
         assert self._row is not None
-        self._history.add(
+        self._around.writer.put(
             replace(
                 self._row,
                 status=outcome.status,

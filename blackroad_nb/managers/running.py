@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import CellResult, Run, RunEvent, RunRequest, RunStatus
 from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
 from blackroad_nb.managers.artefact import Artefact
+from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.run_history import bare, completed, with_outputs
 from blackroad_nb.managers.run_log import RunLog
 from blackroad_nb.managers.run_pass import RunPass
-from blackroad_nb.managers.run_preparation import MARK, Preparation
+from blackroad_nb.managers.run_preparation import MARK, Preparation, inherited
 from blackroad_nb.managers.run_work import Assignment, Surroundings
 from blackroad_nb.ports import (
     CellLimits,
@@ -31,6 +32,8 @@ from blackroad_nb.ports import (
     RunningKernel,
     Store,
 )
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 32  # finished runs whose events can still be watched as they came
 
@@ -60,6 +63,7 @@ class RunManager:
     """Use cases of headless runs. A run outlives whoever asked for it.
 
     Args:
+        writer: takes the runs and their executions; its owner closes it.
         new_id: gives a fresh UUIDv4; a parameter for tests.
         on_request: gets kernel id and message id of each request before it is sent.
     """
@@ -67,6 +71,7 @@ class RunManager:
     def __init__(
         self,
         store: Store,
+        writer: RecordWriter,
         files: NotebookFiles,
         kernels: KernelRunner,
         settings: RunSettings,
@@ -75,6 +80,7 @@ class RunManager:
         on_request: Callable[[str, str], None] = _ignore,
     ) -> None:
         self._store = store
+        self._writer = writer
         self._files = files
         self._kernels = kernels
         self._settings = settings
@@ -82,6 +88,7 @@ class RunManager:
         self._new_id = new_id
         self._around = Surroundings(
             store=store,
+            writer=writer,
             kernels=kernels,
             clock=clock,
             limits=settings.cell_limits,
@@ -93,7 +100,10 @@ class RunManager:
         self._active: dict[str, tuple[RunPass, asyncio.Task[Run]]] = {}
         self._taken: set[Path] = set()
         self._starting = 0
+        self._none_starting = asyncio.Event()
+        self._none_starting.set()
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
+        self._unkept: dict[str, Run] = {}  # ended, and not in the store as they ended
         self._closing = False
 
     @property
@@ -124,18 +134,29 @@ class RunManager:
             RunActive: a run writes that file already, or too many runs are active.
         """
         check_request(request)
-        if self._closing:
-            raise RunActive("This process is stopping and starts no more runs.")
+        self._check_open()
         if len(self._active) + self._starting >= self._settings.max_active:
             raise RunActive(
                 f"{self._settings.max_active} runs are active, which is the limit; "
                 "wait for one to end or cancel one."
             )
         self._starting += 1
+        self._none_starting.clear()
         try:
+            await self._writer.start()
             return await self._start(request)
         finally:
             self._starting -= 1
+            if not self._starting:
+                self._none_starting.set()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise RunActive("This process is stopping and starts no more runs.")
+
+    def snapshot(self, run_id: str) -> Run | None:
+        """Return a run of this process as it stands; None when it has ended, or never was."""
+        return self._active[run_id][0].snapshot() if run_id in self._active else None
 
     async def get(self, run_id: str, outputs: bool = True) -> Run:
         """Return a run as it stands. Raises RunNotFound.
@@ -143,9 +164,17 @@ class RunManager:
         Args:
             outputs: with the outputs of its cells, which can be hundreds of megabytes.
         """
-        if run_id in self._active:
-            return self._active[run_id][0].snapshot()
-        return await completed(self._store, await self._store.get_run(run_id), outputs)
+        now = self.snapshot(run_id)
+        if now is not None:
+            return now
+        ended = self._unkept.get(run_id)
+        try:
+            stored = ended or await self._store.get_run(run_id)
+            return await completed(self._store, stored, outputs)
+        except StoreError:
+            if ended is None:
+                raise
+            return ended
 
     async def whole(self, cell: CellResult) -> CellResult:
         """Return a cell of a run with its outputs: those of a whole run may be too large."""
@@ -153,7 +182,7 @@ class RunManager:
 
     async def check_exists(self, run_id: str) -> None:
         """Raises RunNotFound."""
-        if run_id not in self._active:
+        if run_id not in self._active and run_id not in self._unkept:
             await self._store.get_run(run_id)
 
     async def list(
@@ -179,9 +208,9 @@ class RunManager:
         return tuple(run for run in now if notebook_id in (None, run.notebook_id))
 
     def _as_it_stands(self, run: Run) -> Run:
-        if run.id not in self._active:
-            return run
-        return replace(bare(self._active[run.id][0].snapshot()), seq=run.seq)
+        if run.id in self._active:
+            return replace(bare(self._active[run.id][0].snapshot()), seq=run.seq)
+        return replace(self._unkept.get(run.id, run), seq=run.seq)
 
     async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent]:
         """Yield a run's events after number `after`, then those to come, to its end.
@@ -234,6 +263,7 @@ class RunManager:
         for run, _ in list(self._active.values()):
             run.cancel()
         await asyncio.gather(*(task for _, task in self._active.values()), return_exceptions=True)
+        await self._none_starting.wait()
         await self._kernels.close()
 
     # starting --------------------------------------------------------------------------
@@ -241,9 +271,9 @@ class RunManager:
     async def _start(self, request: RunRequest) -> Run:
         notebook = await self._store.get_notebook(request.notebook_id)
         path = self._files.resolve(notebook.path)
-        earlier = await self._earlier(request)
+        earlier = await self._preparation.earlier(request, self._active)
         if earlier is not None:
-            request = _inherited(request, earlier)
+            request = inherited(request, earlier)
         run_id = self._new_id()
         target_path = self._preparation.target_path(request, path)
         await self._let_end(target_path)
@@ -276,6 +306,7 @@ class RunManager:
         kernel = await self._kept_kernel(earlier)
         try:
             document, plan = await self._preparation.plan(request, file, notebook, earlier, kernel)
+            self._check_open()  # from here on nothing is waited for until it is active
         except BaseException:
             if kernel is not None:
                 await kernel.close(shutdown=False)  # it stays kept
@@ -307,13 +338,17 @@ class RunManager:
         run_id = run.snapshot().id
         try:
             ended = await run.drive()
+            if not run.kept:
+                self._unkept[run_id] = bare(ended)
             await self._touch(notebook, run)
             return ended
         finally:
             del self._active[run_id]
             self._taken.discard(run.target)
             while len(self._logs) > REMEMBERED + len(self._active):
-                self._logs.pop(next(key for key in self._logs if key not in self._active))
+                forgotten = next(key for key in self._logs if key not in self._active)
+                del self._logs[forgotten]
+                self._unkept.pop(forgotten, None)
 
     async def _touch(self, notebook: Notebook, run: RunPass) -> None:
         """Say in the registry that the notebook was worked on."""
@@ -324,28 +359,15 @@ class RunManager:
             await self._store.update_notebook(changed)
         except (StoreError, NotebookNotFound):
             return  # deleted meanwhile, or a broken store, which the run has told of
+        except Exception:  # the run is over, and whoever waits for it must get it
+            log.exception("the notebook of run %s could not be updated", run.snapshot().id)
 
     # what a run needs before it can begin --------------------------------------------
-
-    async def _earlier(self, request: RunRequest) -> Run | None:
-        if not request.resume:
-            return None
-        for run in (await self._store.list_runs(request.notebook_id)).items:
-            if run.requested.get("cell") is None and run.id not in self._active:
-                return await completed(self._store, run)
-        return None
 
     async def _kept_kernel(self, earlier: Run | None) -> RunningKernel | None:
         if earlier is None or earlier.kernel_id is None:
             return None
         return await self._kernels.attach(earlier.kernel_id)
-
-
-def _inherited(request: RunRequest, earlier: Run) -> RunRequest:
-    """A resumed run goes on with the parameters and the output of the one before."""
-    parameters = earlier.requested.get("parameters") or {}
-    output = request.output or earlier.requested.get("output")
-    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
 
 
 def _requested(request: RunRequest) -> dict[str, Any]:

@@ -210,6 +210,7 @@ COMPONENTS: dict[str, Schema] = {
         artefact=_or_null("string", description="The file that was written."),
         cells={"type": "array", "items": _CELL},
         message=_or_null("string", description="What to know of how it ended."),
+        code=_or_null("string", description="Of the error that no cell is to blame for."),
         started_at=_or_null("string", format="date-time"),
         finished_at=_or_null("string", format="date-time"),
         owner=_or_null("string"),

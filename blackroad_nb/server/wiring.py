@@ -169,6 +169,7 @@ class Parts:
         )
         return RunManager(
             self.store,
+            self.writer,
             self.files,
             self.runner,
             settings,
@@ -319,6 +320,7 @@ class Parts:
             await _bounded("The kernels", self.runner.close())
         await _bounded("The recorder", self.recorder.stop())
         await _bounded("The registry's upkeep", self.upkeep.close())
+        await _bounded("The writer", self.writer.close())  # runs use it without a recorder too
         if "exporter" in self.__dict__:
             self.exporter.close()
         await _bounded("The database", self.store.close())

@@ -7,8 +7,11 @@ import json
 import os
 import socket
 import stat
+import struct
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -204,6 +207,124 @@ def test_a_file_keeps_its_mode_and_a_new_one_follows_the_umask(files, root):
         assert stat.S_IMODE((root / "a.ipynb").stat().st_mode) == 0o604
     finally:
         assert os.umask(before) == 0o027
+
+
+# An ACL that lets user 1234 read, as the kernel keeps it: version, then (tag, rights, id).
+NO_ID = 0xFFFFFFFF
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", *entry)
+    for entry in [(1, 6, NO_ID), (2, 4, 1234), (4, 4, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID)]
+)
+
+
+@contextmanager
+def as_nobody() -> Iterator[Path]:
+    """Act as a user who is not root, in a folder where anyone may write."""
+    before = os.geteuid()
+    # Strangers cannot walk down to pytest's folder.
+    with tempfile.TemporaryDirectory(prefix="blackroad-") as folder:
+        os.chmod(folder, 0o777)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(folder).resolve()
+        finally:
+            os.seteuid(before)
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+def facts(path: Path) -> tuple[int, int, int, dict[str, bytes]]:
+    found = path.stat()
+    names = [name for name in os.listxattr(path) if name.startswith(("user.", "system."))]
+    kept = {name: os.getxattr(path, name) for name in names}
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), kept
+
+
+@root_only
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_replaced_file_keeps_owner_group_mode_and_attributes(files, root, durable):
+    path = root / "a.ipynb"
+    path.write_bytes(CONTENT)
+    os.setxattr(path, "user.tag", b"mine")
+    os.chown(path, NOBODY, 4321)
+    path.chmod(0o640)
+    os.setxattr(path, "system.posix_acl_access", ACL)
+    before, inode = facts(path), path.stat().st_ino
+    assert len(before[3]) == 2
+    asyncio.run(files.write(path, b"{}", None, durable))
+    assert path.read_bytes() == b"{}"
+    assert facts(path) == before
+    assert path.stat().st_ino != inode  # replaced as a whole
+
+
+def test_an_acl_of_the_folder_is_not_given_to_a_file_that_had_none(files, root):
+    path = root / "a.ipynb"
+    path.write_bytes(CONTENT)
+    path.chmod(0o600)
+    os.setxattr(root, "system.posix_acl_default", ACL)
+    before = facts(path)
+    asyncio.run(files.write(path, b"{}", None))
+    assert facts(path) == before
+
+
+def test_a_file_with_several_names_keeps_them(files, root):
+    path, other = root / "a.ipynb", root / "b.ipynb"
+    path.write_bytes(CONTENT * 100)
+    os.link(path, other)
+    asyncio.run(files.write(path, CONTENT, None, durable=False))
+    assert other.read_bytes() == path.read_bytes() == CONTENT
+    assert path.stat().st_nlink == 2
+    assert {left.name for left in root.iterdir()} == {"a.ipynb", "b.ipynb"}
+
+
+@root_only
+def test_a_file_of_somebody_else_stays_theirs():
+    with as_nobody() as folder:
+        path = folder / "a.ipynb"
+        os.seteuid(0)
+        path.write_bytes(CONTENT)
+        os.chown(path, 1234, 1234)
+        path.chmod(0o666)
+        before, inode = facts(path), path.stat().st_ino
+        os.seteuid(NOBODY)
+        there = DiskNotebookFiles([folder])
+        asyncio.run(there.check_place(path))
+        asyncio.run(there.write(path, b"{}", None))
+        assert path.read_bytes() == b"{}"
+        assert (facts(path), path.stat().st_ino) == (before, inode)
+        assert [left.name for left in folder.iterdir()] == ["a.ipynb"]
+
+
+@root_only
+def test_places_that_cannot_be_written_in_the_end_are_refused_before():
+    with as_nobody() as folder:
+        os.seteuid(0)
+        (folder / "mine.ipynb").write_bytes(CONTENT)
+        (folder / "closed").mkdir(mode=0o755)
+        (folder / "closed" / "a.ipynb").write_bytes(CONTENT)
+        (folder / "closed" / "a.ipynb").chmod(0o666)
+        os.seteuid(NOBODY)
+        there = DiskNotebookFiles([folder])
+        with pytest.raises(InvalidInput, match="belongs to somebody else"):
+            asyncio.run(there.check_place(folder / "mine.ipynb"))
+        with pytest.raises(InvalidInput, match="its folder is read-only"):
+            asyncio.run(there.check_place(folder / "closed" / "a.ipynb"))
+        with pytest.raises(InvalidInput, match="its folder does not exist; make it first"):
+            asyncio.run(there.check_place(folder / "none" / "a.ipynb"))
+        asyncio.run(there.check_place(folder / "new.ipynb"))
+
+
+def test_writing_in_place_that_fails_leaves_the_whole_content_beside(tmp_path, monkeypatch):
+    with mounted(tmp_path / "disk", size="1m") as disk:
+        files = DiskNotebookFiles([disk])
+        path, content = disk / "a.ipynb", b"x" * 700_000
+        path.write_bytes(b"y" * 1000)
+        os.link(path, disk / "b.ipynb")
+        with pytest.raises(InvalidInput, match=r"No space left.*'.*\.a-\w+\.tmp'"):
+            asyncio.run(files.write(path, content, None))
+        (copy,) = disk.glob(".a-*.tmp")
+        assert copy.read_bytes() == content
 
 
 def test_a_file_closed_even_to_its_owner_is_replaced_with_its_mode(files, root):

@@ -18,7 +18,13 @@ def test_a_run_is_kept_and_replaced(holds):
         await store.add_notebook(notebook(1))
         await store.put_run(run("a"))
         assert await store.get_run("a") == run("a")
-        ended = run("a", status=RunStatus.ERROR, finished_at=NOON + SECOND, message="No.")
+        ended = run(
+            "a",
+            status=RunStatus.ERROR,
+            finished_at=NOON + SECOND,
+            message="No.",
+            code="kernel_failed",
+        )
         await store.put_run(ended)
         assert (await store.list_runs()).items == (ended,)
 

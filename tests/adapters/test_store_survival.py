@@ -251,6 +251,26 @@ def test_rows_of_a_killed_process_are_closed_and_those_of_a_living_one_left(
     assert problems(path) == []
 
 
+def test_a_reader_shows_rows_of_a_killed_process_as_killed(tmp_path):
+    """Also while its parent has not waited for it: it is a zombie then."""
+    path = tmp_path / "n.db"
+    asyncio.run(_with_notebook(path))
+
+    def status_of(query: HistoryQuery) -> list[Status]:
+        with SqliteReader(path) as reader:
+            return [execution.status for execution in reader.history(query).items]
+
+    with python(BEGINNER, path) as beginner:
+        assert beginner.stdout.readline() == "begun\n", beginner.stderr.read()
+        assert status_of(HistoryQuery()) == [Status.PENDING]
+        beginner.kill()
+        assert beginner.stdout.read() == ""  # it has ended
+        os.waitid(os.P_PID, beginner.pid, os.WEXITED | os.WNOWAIT)
+        assert status_of(HistoryQuery(status=Status.KILLED)) == [Status.KILLED]
+    assert asyncio.run(_states(path)) == (Status.KILLED, RunStatus.KILLED)
+    assert problems(path) == []
+
+
 def test_a_process_that_leaves_in_order_closes_its_own_rows(tmp_path):
     path = tmp_path / "n.db"
     asyncio.run(_with_notebook(path))

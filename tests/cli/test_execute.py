@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import termios
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from blackroad_nb.errors import KernelNotFound
-from tests.cli.conftest import CommandLine, WriteNotebook
+from tests.cli.conftest import SCRIPT, CommandLine, WriteNotebook
 
 TOOK = re.compile(r"\(\d+ms\)")
 SECONDS = 30
@@ -360,3 +361,94 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("last", "code"), [("print('end')", 0), ("1/0", 1)])
+def test_a_reader_that_goes_away_does_not_stop_the_run(cli, write_notebook, last, code):
+    path = write_notebook("a", "print('first')", *["print('x' * 100_000)"] * 3, last)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with cli.popen("execute", path, **pipes) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        complaint = process.stderr.read()
+        assert process.wait(SECONDS) == code, complaint
+    assert ("ZeroDivisionError" in complaint) == bool(code)
+    assert "Broken" not in complaint
+    cells = json.loads(Path(path).read_text())["cells"]
+    assert len(cells[3]["outputs"][0]["text"][0]) > 100_000
+    assert cells[4]["outputs"]
+
+
+@pytest.mark.parametrize(("stdout", "code"), [(">&-", 0), ("> /dev/full", 1)])
+def test_a_stdout_that_takes_nothing_does_not_stop_the_run(cli, write_notebook, stdout, code):
+    path = write_notebook("a", "print('first')", "print('last')")
+    done = cli("-c", f"exec {SCRIPT} execute {path} {stdout}", program=("bash",))
+    assert done.code == code
+    if code:
+        assert "no space is left" in done.complaint
+    assert outputs_of(path) == ["first\n", "last\n"]
+
+
+EARLY = """
+import sys
+from blackroad_nb.adapters.kernels import early
+from blackroad_nb.cli import main
+
+start = early.start_early
+
+def watched(kernel, cwd, title):
+    started = start(kernel, cwd, title)
+    print("early:", started.process.pid, title, file=sys.stderr)
+    return started
+
+early.start_early = watched
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_kernel_of_a_notebook_named_by_id_is_started_early(cli, write_notebook):
+    path = write_notebook("a", "import os; print('pid', os.getpid())")
+    notebook_id = cli("create", "A", path, "--adopt").json["id"]
+    # A short path: a kernel is started early only where its sockets' names fit.
+    with tempfile.TemporaryDirectory() as folder:
+        within = CommandLine(cli.folder, {"JUPYTER_RUNTIME_DIR": folder})
+        done = within("execute", notebook_id, program=(sys.executable, "-c", EARLY))
+    assert done.code == 0, done.err
+    _, pid, title = done.err.split()
+    assert title == path
+    assert f"pid {pid}" in done.out
+    unknown = cli("execute", "no-such-id")
+    assert (unknown.code, "no-such-id" in unknown.complaint) == (3, True)
+
+
+FULL_DISK = """
+import sys
+from blackroad_nb import local
+from blackroad_nb.adapters.sqlite.store import SqliteStore
+from blackroad_nb.cli import main
+from blackroad_nb.errors import StoreFull
+
+async def record(self, executions):
+    raise StoreFull("The disk is full.")
+
+SqliteStore.record = record
+local.WRITE_SECONDS = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_rows_that_are_missing_in_the_history_are_an_exit_code_of_their_own(cli, write_notebook):
+    path = write_notebook("a", "print('kept')")
+    program = (sys.executable, "-c", FULL_DISK)
+    done = cli("execute", path, program=program)
+    assert done.code == 8
+    assert "kept" in done.out
+    assert done.complaint == (
+        "every cell succeeded, but the history is not complete. "
+        "1 row is missing in the history: The disk is full."
+    )
+    assert "kept" in Path(path).read_text()
+    done = cli("execute", path, "--json", program=program)
+    assert done.code == 8
+    run = json.loads(done.out)
+    assert (run["status"], run["code"]) == ("success", "store_full")

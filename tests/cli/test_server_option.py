@@ -180,6 +180,31 @@ def test_a_run_is_left_alone_watched_and_cancelled(server: Open) -> None:
     assert json.loads(late.out)["status"] == "cancelled"
 
 
+def test_a_run_watched_again_ends_with_the_same_exit_code(server: Open) -> None:
+    path = write(server, "nokernel", "1")
+    Path(path).write_text(Path(path).read_text().replace('"python3"', '"no-such-kernel"'))
+    first = server.cli("execute", path, "--server")
+    assert "no-such-kernel" in first.complaint
+    run = runs(server)[0]
+    assert (run["status"], run["code"]) == ("error", "kernel_not_found")
+    again = server.cli("executions", "watch", run["id"])
+    assert (again.code, again.complaint) == (first.code, first.complaint) == (3, first.complaint)
+
+
+def test_a_reader_that_goes_away_ends_the_watching_but_not_the_run(server: Open) -> None:
+    sources = ["print('first')", *["print('x' * 100_000)"] * 3, "print('last')"]
+    path = write(server, "piped", *sources)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    for words, code in ((("execute", path, "--server"), 0), (("executions", "watch"), 141)):
+        named = (runs(server)[0]["id"],) if code else ()
+        with server.cli.popen(*words, *named, **pipes) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(SECONDS) == code
+    assert runs(server)[0]["status"] == "success"
+
+
 def test_interrupting_cancels_the_run_there(server: Open) -> None:
     path = write(server, "stopped", "print('begun')", "import time\ntime.sleep(60)")
     process = server.cli.popen(

@@ -182,7 +182,7 @@ def test_a_resume_without_its_kernel_says_that_all_is_run_again() -> None:
     plan = make_plan(CELLS, asked(resume=True), earlier=earlier(result(1, OK), kept=False))
     assert [step.index for step in plan.steps] == [1, 4, 6]
     assert plan.carried == ()
-    assert "the 1 cells before cell 4 were run again" in plan.notes[0]
+    assert "the cell before cell 4 was run again" in plan.notes[0]
 
 
 @pytest.mark.parametrize(

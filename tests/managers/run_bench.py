@@ -17,6 +17,7 @@ from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import HistoryQuery
 from blackroad_nb.core.run import Run, RunEvent, RunRequest
 from blackroad_nb.managers.notebooks import NotebookManager
+from blackroad_nb.managers.recording import RecordWriter, WriterSettings
 from blackroad_nb.managers.running import RunManager, RunSettings
 from blackroad_nb.ports import CellLimits
 
@@ -40,6 +41,7 @@ class RunBench:
         limits: CellLimits | None = None,
         clock: Callable[[], datetime] = utc_now,
         max_active: int = 8,
+        writing: WriterSettings | None = None,
     ) -> None:
         self.folder = folder
         self.store = MemoryStore() if store is None else store
@@ -53,8 +55,10 @@ class RunBench:
             cell_limits=limits or CellLimits(grace_seconds=1.0),
             max_active=max_active,
         )
+        self.writer = RecordWriter(self.store, clock, writing)
         self.running = RunManager(
             self.store,
+            self.writer,
             self.files,
             self.kernels,
             settings,
@@ -111,4 +115,5 @@ async def run_bench(folder: Path, **parts: Any) -> AsyncIterator[RunBench]:
         yield bench
     finally:
         await bench.running.close()
+        await bench.writer.close()
         await bench.store.close()

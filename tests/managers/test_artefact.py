@@ -25,8 +25,10 @@ class SlowFiles:
         self.content = content
         self.writing = asyncio.Event()
         self.let_through = asyncio.Event()
+        self.durable: list[bool] = []
 
     async def write(self, path: Path, content: bytes, expected: str, durable: bool) -> str:
+        self.durable.append(durable)
         return await asyncio.shield(asyncio.ensure_future(self._write(content, expected)))
 
     async def _write(self, content: bytes, expected: str) -> str:
@@ -44,6 +46,32 @@ def artefact() -> tuple[Artefact, SlowFiles, dict[str, Any]]:
     files = SlowFiles(b"before")
     kept = Artefact(files, PATH, document, digest(b"before"), Path("/beside.ipynb"))  # type: ignore[arg-type]
     return kept, files, document
+
+
+def test_the_last_write_is_durable_also_when_nothing_changed_since_the_one_before() -> None:
+    async def story() -> None:
+        kept, files, _ = artefact()
+        files.let_through.set()
+        kept.change(0)
+        await kept.save()
+        assert files.durable == [False]
+        await kept.save()
+        assert files.durable == [False]
+        await kept.save(durable=True)
+        assert files.durable == [False, True]
+        await kept.save(durable=True)
+        assert files.durable == [False, True]
+
+    asyncio.run(story())
+
+
+def test_a_run_that_changed_nothing_writes_nothing() -> None:
+    async def story() -> None:
+        kept, files, _ = artefact()
+        await kept.save(durable=True)
+        assert files.content == b"before"
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("moment", ["making text", "writing"])

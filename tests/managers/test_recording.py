@@ -17,8 +17,9 @@ from blackroad_nb.adapters.sqlite.store import SqliteStore
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery
 from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.run import Run, RunStatus
 from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
-from blackroad_nb.managers.recording import RecordWriter, WriterSettings
+from blackroad_nb.managers.recording import Missing, RecordWriter, WriterSettings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 FAST = WriterSettings(
@@ -190,6 +191,86 @@ def test_a_store_that_hangs_shows_and_does_not_hold_up_the_end() -> None:
         assert writer.health()["reason"]
         assert await writer.flush() is False
         await asyncio.wait_for(writer.close(), 2)
+        assert writer.health()["lost"] == 1
+
+    run(main)
+
+
+def test_batches_are_bounded_by_their_size_too() -> None:
+    async def main() -> None:
+        store = Faulty()
+        writer = RecordWriter(store, clock, replace(FAST, batch_bytes=5000))
+        for number in range(6):
+            writer.put(row(number, output="x" * (6000 if number == 1 else 1500)))
+        await writer.start()
+        assert await writer.flush()
+        assert store.batches == [1, 1, 2, 2]
+        await writer.close()
+
+    run(main)
+
+
+def test_a_flush_waits_for_what_came_before_it_only() -> None:
+    async def main() -> None:
+        store = Faulty()
+        writer = RecordWriter(store, clock, FAST)
+        await writer.start()
+        writer.put(row(0))
+        flushing = asyncio.create_task(writer.flush())
+        number = 0
+        while not flushing.done():
+            number += 1
+            writer.put(row(number))  # it never runs dry
+            await asyncio.sleep(0)
+        assert await flushing
+        assert "id-0" in await store.ids()
+        await writer.close()
+
+    run(main)
+
+
+def test_a_run_is_stored_after_its_rows_and_what_is_missing_is_said() -> None:
+    ended = Run("r", "1", RunStatus.SUCCESS, {}, "/w/a.ipynb", "python3")
+    mine = [row(number, run_id="r") for number in range(2)]
+    pending = replace(mine[0], status=Status.PENDING, finished_at=None)
+
+    async def main() -> None:
+        store = Faulty(*[StoreFull("The disk is full.")] * 1000)
+        await store.add_notebook(notebook(1, "/w/a.ipynb", "a"))
+        writer = RecordWriter(store, clock, replace(FAST, close_seconds=0.1, queue_rows=4))
+        await writer.start()
+        for execution in (pending, *mine):
+            writer.put(execution)
+        writer.put(row(9, run_id="another"))
+        writer.put_run(ended)  # no room
+        assert await writer.settle("r") == Missing(2, True, "store_full", "The disk is full.")
+        assert await writer.settle("r") == Missing(2, False, "store_full", "The disk is full.")
+        store.errors.clear()
+        assert await writer.settle("r") is None
+        writer.put_run(ended)
+        assert await writer.settle("r") is None
+        assert await store.get_run("r") == ended
+        assert await store.ids() == ["id-0", "id-1", "id-9"]
+        await store.delete_notebook("1")
+        writer.put_run(replace(ended, id="late"))
+        missing = await writer.settle("late")
+        assert missing is not None
+        assert (missing.run, missing.code) == (True, "notebook_not_found")
+        await writer.close()
+
+    run(main)
+
+
+def test_the_end_does_not_wait_twice_for_a_broken_store() -> None:
+    async def main() -> None:
+        store = Faulty(*[StoreFull("The disk is full.")] * 1000)
+        writer = RecordWriter(store, clock, replace(FAST, close_seconds=0.1))
+        await writer.start()
+        writer.put(row(1))
+        assert not await writer.flush()
+        tried = 1000 - len(store.errors)
+        await writer.close()
+        assert 1000 - len(store.errors) - tried <= 1
         assert writer.health()["lost"] == 1
 
     run(main)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,15 @@ from blackroad_nb.errors import (
     RunActive,
     RunNotFound,
     StoreBusy,
+    StoreError,
     StoreFull,
 )
-from blackroad_nb.ports import CellLimits
+from blackroad_nb.managers.recording import WriterSettings
+from blackroad_nb.managers.run_history import OUTPUT_BYTES, bare, stored_output
+from blackroad_nb.ports import CellLimits, RunningKernel
 
 OK, ERROR, ABORTED = Status.SUCCESS, Status.ERROR, Status.ABORTED
+NOBODY = 65534
 SLEEP = "time.sleep(30)"
 
 
@@ -262,6 +269,24 @@ def test_parameters_are_injected_and_replaced(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_parameters_left_in_the_notebook_are_not_used_again_silently(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(a)")
+        assert (await bench.run(notebook_id, parameters={"a": 2})).message is None
+        before = bench.cells()[0]["source"]
+        run = await bench.run(notebook_id)
+        assert (run.status, bench.texts()[-1]) == (RunStatus.SUCCESS, "2\n")
+        assert (run.message or "").startswith("Cell 0 holds the parameters of an earlier run")
+        assert bench.cells()[0]["source"] == before
+        assert (await bench.run(notebook_id, parameters={"a": 3})).message is None
+        single = await bench.run(notebook_id, cell=1)  # that cell does not run
+        assert (single.status, single.message) == (RunStatus.ERROR, None)
+        with_others = await bench.run(notebook_id, cell=1, with_predecessors=True)
+        assert "an earlier run" in (with_others.message or "")
+
+    play(tmp_path, scenario)
+
+
 def test_parameters_need_python(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("1")
@@ -442,7 +467,10 @@ def test_a_kernel_that_does_not_exist(tmp_path: Path) -> None:
         assert bench.path.read_bytes() == before
         events = await bench.events(run.id)
         assert events[-1].kind == "run_finished"
-        assert events[-1].data["code"] == "kernel_not_found"
+        assert events[-1].data["code"] == run.code == "kernel_not_found"
+        bench.running._logs.clear()  # forgotten: made up from what is stored
+        replayed = await bench.events(run.id)
+        assert replayed[-1].data == events[-1].data
 
     play(tmp_path, scenario, kernels=FakeKernelRunner(names=()))
 
@@ -473,6 +501,41 @@ def test_close_cancels_what_is_active(tmp_path: Path) -> None:
         assert (await bench.running.get(started.id)).status is RunStatus.CANCELLED
         with pytest.raises(RunActive, match="stopping"):
             await bench.running.start(RunRequest(notebook_id))
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("method", ["read", "attach"])
+def test_a_run_that_is_just_starting_does_not_start_after_close(
+    tmp_path: Path, method: str
+) -> None:
+    """Also one that goes on in a kept kernel, which must not outlive the manager."""
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 1", "y")
+        await bench.run(notebook_id, keep_kernel=True)
+        assert len(bench.kernels.live) == 1
+        held, go_on = asyncio.Event(), asyncio.Event()
+        owner: Any = bench.files if method == "read" else bench.kernels
+        original = getattr(owner, method)
+
+        async def slowly(*arguments: Any) -> Any:
+            held.set()
+            await go_on.wait()
+            return await original(*arguments)
+
+        setattr(owner, method, slowly)
+        starting = asyncio.create_task(bench.running.start(RunRequest(notebook_id, resume=True)))
+        await held.wait()
+        closing = asyncio.create_task(bench.running.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        await closing
+        with pytest.raises(RunActive, match="stopping"):
+            await starting
+        assert bench.running.active == 0
+        assert len(bench.kernels.started) == 1
+        assert bench.kernels.live == {}
 
     play(tmp_path, scenario)
 
@@ -635,8 +698,22 @@ def test_resume_without_the_kernel_runs_all_again_and_says_so(tmp_path: Path) ->
         bench.path.write_text(json.dumps(content))
         second = await bench.run(notebook_id, resume=True)
         assert second.status is RunStatus.SUCCESS
-        assert "were run again" in (second.message or "")
+        assert "run again" in (second.message or "")
         assert [row.cell_index for row in await bench.rows(second.id)] == [0, 1, 2]
+
+    play(tmp_path, scenario)
+
+
+def test_resume_finds_the_earlier_run_behind_many_of_single_cells(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 20", "1/0")
+        first = await bench.run(notebook_id)
+        assert first.status is RunStatus.ERROR
+        for number in range(120):
+            single = replace(first, id=f"single-{number}", requested={"cell": 0})
+            await bench.store.put_run(single)
+        second = await bench.run(notebook_id, resume=True)
+        assert statuses(second) == [OK, ERROR]
 
     play(tmp_path, scenario)
 
@@ -699,34 +776,214 @@ def test_a_run_of_another_process_cannot_be_cancelled_here(tmp_path: Path) -> No
     play(tmp_path, scenario)
 
 
-class BrokenStore(MemoryStore):
-    """Refuses rows and runs while `broken`."""
+IMPATIENT = WriterSettings(retry_seconds=0.01, retry_limit_seconds=0.02, close_seconds=0.3)
 
-    def __init__(self, failures: int) -> None:
+
+class BrokenStore(MemoryStore):
+    """Refuses rows and finished runs while `failures` last."""
+
+    def __init__(self, failures: int, error: StoreError) -> None:
         super().__init__()
         self.failures = failures
+        self.error = error
 
     def _fail(self) -> None:
         if self.failures > 0:
             self.failures -= 1
-            raise StoreBusy("The database is busy.")
+            raise self.error
 
     async def record(self, executions: Sequence[Execution]) -> int:
         self._fail()
         return await super().record(executions)
 
+    async def put_run(self, run: Run) -> None:
+        if run.status.final:
+            self._fail()
+        await super().put_run(run)
 
-@pytest.mark.parametrize(("failures", "lost"), [(2, 0), (1000, 2)])
-def test_a_broken_store_stops_no_cell(tmp_path: Path, failures: int, lost: int) -> None:
+
+FULL, BUSY = StoreFull("The disk is full."), StoreBusy("The database is busy.")
+
+
+@pytest.mark.parametrize("error", [FULL, BUSY])
+def test_a_store_that_recovers_in_time_loses_nothing(tmp_path: Path, error: StoreError) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print(1)", "print(2)")
         run = await bench.run(notebook_id)
-        assert run.status is RunStatus.SUCCESS
-        assert bench.texts() == ["1\n", "2\n"]
-        assert len(await bench.rows(run.id)) == 2 - lost
-        assert (f"{lost} rows are missing" in (run.message or "")) == bool(lost)
+        assert (run.status, run.message, run.code) == (RunStatus.SUCCESS, None, None)
+        assert [row.status for row in await bench.rows(run.id)] == [OK, OK]
+        assert await bench.store.get_run(run.id) == bare(run)
 
-    play(tmp_path, scenario, store=BrokenStore(failures))
+    play(tmp_path, scenario, store=BrokenStore(3, error))
+
+
+@pytest.mark.parametrize(
+    ("cells", "error", "said"),
+    [
+        (1, FULL, "1 row is missing in the history: The disk is full."),
+        (2, BUSY, "2 rows are missing in the history: The database is busy."),
+    ],
+)
+def test_a_broken_store_stops_no_cell_and_is_tried_again_after_the_run(
+    tmp_path: Path, cells: int, error: StoreError, said: str
+) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook(*["print(1)"] * cells)
+        run = await bench.run(notebook_id)
+        assert (run.status, run.message, run.code) == (RunStatus.SUCCESS, said, error.code)
+        assert bench.texts() == ["1\n"] * cells
+        assert await bench.rows(run.id) == []
+        assert await bench.running.get(run.id) == bare(run)
+        assert (await bench.running.list()).items == (bare(run),)
+        assert not (await bench.store.get_run(run.id)).status.final
+
+        bench.store.failures = 0
+        assert await bench.writer.flush()
+        assert len(await bench.rows(run.id)) == cells
+        assert await bench.store.get_run(run.id) == bare(run)
+
+    play(tmp_path, scenario, store=BrokenStore(10**9, error), writing=IMPATIENT)
+
+
+def test_an_error_of_a_cell_is_not_hidden_by_one_of_the_store(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        run = await bench.run(await bench.notebook("1/0"))
+        assert (run.status, run.code) == (RunStatus.ERROR, None)
+        assert "1 row is missing" in (run.message or "")
+
+    play(tmp_path, scenario, store=BrokenStore(10**9, FULL), writing=IMPATIENT)
+
+
+def test_the_history_keeps_so_much_output_and_says_what_it_left_out(tmp_path: Path) -> None:
+    large = f"print('x' * {OUTPUT_BYTES})"
+
+    async def scenario(bench: RunBench) -> None:
+        failing = "print('small')\nimport sys\nprint('y' * 2_000_000, file=sys.stderr)\n1/0"
+        notebook_id = await bench.notebook(large, "print('small')", failing)
+        run = await bench.run(notebook_id)
+        texts = [len(output["text"]) for output in run.cells[0].outputs]
+        assert texts == [OUTPUT_BYTES + 1]
+        assert len(bench.texts()[0]) == OUTPUT_BYTES + 1
+        rows = await bench.rows(run.id)
+        assert max(len((row.output or "").encode()) for row in rows) <= OUTPUT_BYTES
+        kept = [json.loads(row.output or "") for row in rows]
+        assert [[output["output_type"] for output in outputs] for outputs in kept] == [
+            ["stream"],
+            ["stream"],
+            ["stream", "error", "stream"],
+        ]
+        assert "1 output of this cell was too large for the history (1.0 MB)" in kept[0][0]["text"]
+        assert "the notebook that the run wrote has everything" in kept[0][0]["text"]
+        assert kept[1][0]["text"] == "small\n"
+        assert "(2.0 MB)" in kept[2][2]["text"]
+        assert kept[2][1]["ename"] == "ZeroDivisionError"
+        again = await bench.running.get(run.id)
+        assert [list(cell.outputs) for cell in again.cells] == kept
+
+    play(tmp_path, scenario)
+
+
+def test_output_that_just_fits_is_kept_whole() -> None:
+    text = "x" * (OUTPUT_BYTES - len(json.dumps([_stream("")])))
+    kept, stored = asyncio.run(stored_output([_stream(text)]))
+    assert json.loads(stored) == kept == [_stream(text)]
+    assert len(stored.encode()) <= OUTPUT_BYTES
+    _, stored = asyncio.run(stored_output([_stream(text + "xxx")]))
+    assert json.loads(stored) != [_stream(text + "xxx")]
+
+
+def _stream(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stdout", "text": text}
+
+
+class FaultyKernels(FakeKernelRunner):
+    """Its kernels fail in one method, in a way that nobody foresaw."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+
+    async def start(self, *arguments: Any, **options: Any) -> RunningKernel:
+        kernel = await super().start(*arguments, **options)
+        setattr(kernel, self.method, _failing if self.method == "widgets" else _failing_later)
+        return kernel
+
+
+def _failing(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("nobody foresaw this")
+
+
+async def _failing_later(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("nobody foresaw this")
+
+
+async def check_that_it_ends(bench: RunBench, **request: Any) -> Run:
+    """Run a notebook whose watchers must see an end, and whose file must be free again."""
+    notebook_id = await bench.notebook("print('a')")
+    started = await bench.running.start(RunRequest(notebook_id, **request))
+    ending = asyncio.ensure_future(bench.running.wait(started.id))
+    events = await bench.events(started.id)
+    run = await ending
+    assert events[-1].kind == "run_finished"
+    assert events[-1].data["status"] == run.status
+    assert run.status.final
+    assert run.finished_at is not None
+    assert bench.kernels.live == {}
+    again = await bench.running.start(RunRequest(notebook_id))
+    assert (await bench.running.wait(again.id)).status.final
+    return run
+
+
+@pytest.mark.parametrize("method", ["widgets", "is_alive", "language_info", "run_cell"])
+def test_a_kernel_that_fails_unforeseen_still_ends_the_run(tmp_path: Path, method: str) -> None:
+    async def scenario(bench: RunBench) -> None:
+        run = await check_that_it_ends(bench, keep_kernel=method == "is_alive")
+        assert (run.status is RunStatus.ERROR) == (method != "is_alive")
+        assert "nobody foresaw this" in (run.message or "")
+        assert await bench.store.get_run(run.id) == bare(run)
+        if method in ("widgets", "is_alive"):
+            assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario, kernels=FaultyKernels(method))
+
+
+@pytest.mark.parametrize("method", ["put_run", "record", "update_notebook"])
+def test_a_store_that_fails_unforeseen_still_ends_the_run(tmp_path: Path, method: str) -> None:
+    async def scenario(bench: RunBench) -> None:
+        setattr(bench.store, method, _failing_later)
+        await check_that_it_ends(bench)
+        assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario)
+
+
+def test_files_that_fail_unforeseen_still_end_the_run(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        bench.files.write = _failing_later  # type: ignore[method-assign]
+        run = await check_that_it_ends(bench)
+        assert run.status is RunStatus.ERROR
+        assert "could not be written" in (run.message or "")
+
+    play(tmp_path, scenario)
+
+
+class OddWidgets(FakeKernelRunner):
+    """A comm whose id is a number: JSON has no such name."""
+
+    async def start(self, *arguments: Any, **options: Any) -> RunningKernel:
+        kernel = await super().start(*arguments, **options)
+        kernel.widgets = lambda: {"state": {5: {}, "a": {}}}  # type: ignore[method-assign]
+        return kernel
+
+
+def test_widgets_that_json_cannot_hold_cost_only_themselves(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        run = await check_that_it_ends(bench)
+        assert run.status is RunStatus.ERROR
+        assert "widgets" in (run.message or "")
+        assert bench.texts() == ["a\n"]
+
+    play(tmp_path, scenario, kernels=OddWidgets())
 
 
 def test_a_clock_set_back_does_not_make_durations_negative(tmp_path: Path) -> None:
@@ -769,7 +1026,8 @@ def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
         started = await bench.running.start(RunRequest(notebook_id))
         await bench.store.delete_notebook(notebook_id)
         run = await bench.running.wait(started.id)
-        assert run.status is RunStatus.SUCCESS
+        assert (run.status, run.code) == (RunStatus.SUCCESS, None)
+        assert "There is no notebook" in (run.message or "")
         assert bench.texts() == ["a\n"]
 
     play(tmp_path, scenario)
@@ -778,11 +1036,13 @@ def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_is_refused_before_a_cell_runs(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')")
-        for place in ("no/such/out.ipynb", "a.ipynb/out.ipynb"):
+        for place in ("no/such/out.ipynb", "new/out.ipynb", "a.ipynb/out.ipynb"):
             request = RunRequest(notebook_id, output=str(tmp_path / place))
             with pytest.raises(InvalidInput, match=r"folder does not exist|real file"):
                 await bench.running.start(request)
         assert bench.kernels.started == []
+        assert os.listdir(tmp_path) == ["a.ipynb"]
+        (tmp_path / "new").mkdir()
         run = await bench.run(notebook_id, output=str(tmp_path / "new" / "out.ipynb"))
         assert run.status is RunStatus.SUCCESS
         assert bench.texts(tmp_path / "new" / "out.ipynb") == ["a\n"]
@@ -790,7 +1050,35 @@ def test_an_output_that_cannot_be_written_is_refused_before_a_cell_runs(tmp_path
     play(tmp_path, scenario)
 
 
-def test_a_read_only_folder_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_read_only_folder_is_refused_before_a_cell_runs(earlier: bool) -> None:
+    """In place, and also for the output of an earlier run."""
+
+    async def scenario(bench: RunBench) -> None:
+        folder = bench.folder / "closed"
+        folder.mkdir()
+        notebook_id = await bench.notebook("print('a')", name="closed/a")
+        request = RunRequest(notebook_id, output=str(folder / "out.ipynb") if earlier else None)
+        if earlier:
+            await bench.running.wait((await bench.running.start(request)).id)
+        started = len(bench.kernels.started)
+        folder.chmod(0o555)
+        os.seteuid(NOBODY if os.geteuid() == 0 else os.geteuid())
+        try:
+            with pytest.raises(InvalidInput, match="folder is read-only"):
+                await bench.running.start(request)
+        finally:
+            os.seteuid(os.getuid())
+            folder.chmod(0o755)
+        assert len(bench.kernels.started) == started
+
+    # Strangers cannot walk down to pytest's folder.
+    with tempfile.TemporaryDirectory(prefix="blackroad-") as name:
+        os.chmod(name, 0o755)
+        play(Path(name).resolve(), scenario)
+
+
+def test_a_disk_that_fills_up_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')")
 

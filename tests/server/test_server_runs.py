@@ -28,6 +28,7 @@ from blackroad_nb.core.execution import Status
 from blackroad_nb.core.run import Run, RunRequest, RunStatus
 from blackroad_nb.local import utc_now
 from blackroad_nb.managers.notebooks import NotebookManager
+from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.running import RunManager, RunSettings
 from blackroad_nb.ports import CellLimits
 
@@ -42,6 +43,7 @@ class Bench:
         self.sessions = app.session_manager
         self.root = root
         self.store = MemoryStore()
+        self.writer = RecordWriter(self.store, utc_now)
         self.files = DiskNotebookFiles([root])
         self.runner = ServerKernelRunner(
             app.kernel_manager, app.session_manager, root, **{"warm_kernels": 0, **options}
@@ -49,7 +51,9 @@ class Bench:
         settings = RunSettings(
             server="s", user_source="os", cell_limits=CellLimits(grace_seconds=2.0)
         )
-        self.running = RunManager(self.store, self.files, self.runner, settings, utc_now)
+        self.running = RunManager(
+            self.store, self.writer, self.files, self.runner, settings, utc_now
+        )
         self.notebooks = NotebookManager(self.store, self.files, utc_now)
 
     async def notebook(self, *sources: str, name: str = "a") -> str:
@@ -85,6 +89,7 @@ def play(jp_serverapp: Any, jp_root_dir: Path, jp_asyncio_loop: Any) -> Callable
             yield bench
         finally:
             await bench.running.close()
+            await bench.writer.close()
 
     def run(scenario: Callable[[Bench], Any], **options: Any) -> None:
         async def whole() -> None:
@@ -237,7 +242,7 @@ def test_a_kept_kernel_that_was_shut_down(play: Callable[..., None]) -> None:
         await ensure_async(bench.kernels.shutdown_kernel(first.kernel_id))
         second = await bench.run(notebook_id, resume=True)
         assert second.kernel_id != first.kernel_id
-        assert "were run again" in (second.message or "")
+        assert "run again" in (second.message or "")
 
     play(scenario)
 

@@ -1,4 +1,4 @@
-"""The registry at a glance: `list` in the time that Python itself takes to start.
+"""The registry at a glance: `list`, and where an id is, in the time that Python takes to start.
 
 Only the plain case is done here, with sqlite3 and nothing else imported. Whatever
 is not plain (no file, another schema, a fault) is left to `SqliteReader`, which
@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 APPLICATION_ID = 0x42524E42
 _HERE = os.path.dirname(__file__)
@@ -25,6 +29,23 @@ ORDER BY updated_at DESC, id
 
 def notebook_records(path: str, limit: int | None) -> list[str] | None:
     """Return the records of the statement `list`, each as JSON; None is no plain case."""
+    values = {
+        "updated_at": _FROM_NEWEST,
+        "id": "",
+        "limit": -1 if limit is None else limit,
+        "below": None,
+        "beyond": None,
+    }
+    return _column(path, _RECORDS.format(rows=_statement()), values)
+
+
+def notebook_path(path: str, notebook_id: str) -> str | None:
+    """Return where a notebook's file is; None when that is not known so quickly."""
+    found = _column(path, "SELECT path FROM notebooks WHERE id = :id", {"id": notebook_id})
+    return found[0] if found else None
+
+
+def _column(path: str, sql: str, values: dict[str, Any]) -> list[str] | None:
     if not (os.path.isfile(path) and os.access(path, os.W_OK)):
         return None
     try:
@@ -34,15 +55,7 @@ def notebook_records(path: str, limit: int | None) -> list[str] | None:
         try:
             if not _is_plain(connection):
                 return None
-            values = {
-                "updated_at": _FROM_NEWEST,
-                "id": "",
-                "limit": -1 if limit is None else limit,
-                "below": None,
-                "beyond": None,
-            }
-            found = connection.execute(_RECORDS.format(rows=_statement()), values)
-            return [record for (record,) in found]
+            return [value for (value,) in connection.execute(sql, values)]
         finally:
             connection.close()
     except (sqlite3.Error, OSError):

@@ -18,6 +18,7 @@ from uuid import uuid4
 _PROC = Path("/proc")
 _NAME_LENGTH = len(uuid4().hex)
 _STALE_SECONDS = 3600.0
+_ENDED = ("Z", "X")  # states of a process without threads: zombie, dead
 
 
 class ProcessMark:
@@ -79,13 +80,15 @@ def is_alive(name: str, database: Path) -> bool:
 def start_of(pid: int) -> str | None:
     """Return when a process began, in clock ticks since boot; None when it is gone.
 
-    Source: proc_pid_stat(5), field 22; the name before it may hold spaces.
+    One that has ended and that nobody has waited for yet is gone too.
+    Source: proc_pid_stat(5), fields 3 and 22; the name before them may hold spaces.
     """
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in _ENDED else fields[19]
 
 
 def _space() -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -10,11 +11,12 @@ from blackroad_nb.adapters.sqlite import reads
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.faults import told_plainly
 from blackroad_nb.adapters.sqlite.reading import open_to_read
+from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import HistoryQuery, Page, check_query
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.errors import NotebookNotFound
+from blackroad_nb.errors import NotebookNotFound, StoreError
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class SqliteReader:
 
     def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path.absolute()
+        self._busy_seconds = busy_seconds
         with told_plainly(self._path):
             self._connection = open_to_read(self._path, busy_seconds)
 
@@ -68,7 +71,25 @@ class SqliteReader:
     def history(self, query: HistoryQuery) -> Page[Execution]:
         """One page, newest recorded first."""
         check_query(query)
+        self._finish_left_behind()
         return reads.history_page(self._read(reads.history(query)), query.limit)
+
+    def _finish_left_behind(self) -> None:
+        """Close the rows of processes that are gone, as any writer does when it opens the file.
+
+        Where the file cannot be written they stay as they are.
+        """
+        with told_plainly(self._path):
+            found = self._connection.execute(statements("executions")["open_processes"]).fetchall()
+        if not found:
+            return
+        from blackroad_nb.adapters.sqlite.joining import join, leave
+        from blackroad_nb.adapters.sqlite.process import is_alive
+
+        if all(is_alive(name, self._path) for (name,) in found):
+            return
+        with contextlib.suppress(StoreError):
+            leave(join(self._path, None, self._busy_seconds))
 
     def list_kernels(self) -> tuple[RegisteredKernel, ...]:
         return self._read(reads.list_kernels())

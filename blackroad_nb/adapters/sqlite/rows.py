@@ -167,6 +167,7 @@ def run_values(run: Run, process: str) -> Values:
         "artefact": optional_text(run.artefact),
         "cells": _cells_json(run.cells),
         "message": optional_text(run.message),
+        "code": run.code,
         "started_at": optional_moment_text(run.started_at),
         "finished_at": optional_moment_text(run.finished_at),
         "owner": run.owner,
@@ -176,7 +177,7 @@ def run_values(run: Run, process: str) -> Values:
 
 def run_of(row: Row) -> Run:
     (key, notebook_id, status, requested, path, kernel, user, kernel_id, artefact) = row[:9]
-    (cells, message, started_at, finished_at, owner, seq) = row[9:]
+    (cells, message, code, started_at, finished_at, owner, seq) = row[9:]
     return Run(
         id=key,
         notebook_id=notebook_id,
@@ -189,6 +190,7 @@ def run_of(row: Row) -> Run:
         artefact=artefact,
         cells=tuple(_cell_result(cell) for cell in json.loads(cells)),
         message=message,
+        code=code,
         started_at=_optional_moment(started_at),
         finished_at=_optional_moment(finished_at),
         owner=owner,

@@ -20,7 +20,7 @@ CREATE TABLE runs (
     finished_at TEXT,
     owner       TEXT,
     process     TEXT
-) STRICT;
+, code TEXT) STRICT;
 
 CREATE TABLE execution_days (
     day       TEXT PRIMARY KEY,
@@ -117,7 +117,7 @@ SELECT
         || CASE WHEN path LIKE '/%' THEN '' ELSE ' v' || hex(server) END AS scope
 FROM executions;
 
-INSERT INTO runs VALUES ('run-1', 'notebook-1', 'success', '{"cell":null}', '/data/prices.ipynb', 'python3', 'ada', NULL, NULL, '[{"index":0,"cell_id":"a","status":"success","execution_id":"execution-1","execution_count":1,"duration_ms":5,"error":null,"outputs":[{"output_type":"stream","name":"stdout","text":"1\n"}]}]', NULL, '2026-03-01T12:00:00.000000+00:00', '2026-03-01T12:00:01.000000+00:00', NULL, NULL);
+INSERT INTO runs VALUES ('run-1', 'notebook-1', 'success', '{"cell":null}', '/data/prices.ipynb', 'python3', 'ada', NULL, NULL, '[{"index":0,"cell_id":"a","status":"success","execution_id":"execution-1","execution_count":1,"duration_ms":5,"error":null,"outputs":[{"output_type":"stream","name":"stdout","text":"1\n"}]}]', NULL, '2026-03-01T12:00:00.000000+00:00', '2026-03-01T12:00:01.000000+00:00', NULL, NULL, NULL);
 
 INSERT INTO execution_days VALUES ('2026-02-20', 2, 2);
 

@@ -165,3 +165,6 @@ CREATE TRIGGER executions_used_delete
 AFTER DELETE ON executions WHEN old.trust IS NOT NULL BEGIN
     INSERT INTO executions_deleted (id) VALUES (old.id) ON CONFLICT (id) DO NOTHING;
 END;
+
+-- Why a run failed that no cell is to blame for, for programs: a code of docs/reference/errors.md.
+ALTER TABLE runs ADD COLUMN code TEXT;
