@@ -95,6 +95,7 @@ ATTRIBUTES: Mapping[str, set[str]] = {
     "col": {"align", "span", "width"},
     "colgroup": {"align", "span", "width"},
     "details": {"open"},
+    "div": {"data-mime-type"},
     "font": {"color", "face", "size"},
     "img": {"alt", "height", "src", "width"},
     "input": {"checked"},
@@ -116,6 +117,8 @@ FORCED_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
 }
 URL_SCHEMES = frozenset({"http", "https", "mailto", "data"})
 LINK_REL = "noopener noreferrer nofollow"
+# The page's style sheet gives outputs of this type the red background of errors.
+_STDERR_TYPE = "application/vnd.jupyter.stderr"
 
 # Without position, z-index and transforms nothing covers the page; without url() nothing loads.
 STYLES = _words(
@@ -159,6 +162,8 @@ def checked_attribute(tag: str, attribute: str, value: str) -> str | None:
         return value if pattern.match(value.strip()) else None
     if tag == "source" and attribute == "type":
         return value if _MEDIA_TYPE.match(value) else None
+    if attribute == "data-mime-type":
+        return value if value == _STDERR_TYPE else None
     if attribute == "style" and _fetches(value):
         return None
     return value

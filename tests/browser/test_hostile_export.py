@@ -238,6 +238,24 @@ def test_what_is_harmless_is_all_there(trap: Trap, tmp_path: Path) -> None:
     assert trap.caught() == []
 
 
+def test_errors_and_stderr_are_as_red_as_in_jupyterlab(trap: Trap, tmp_path: Path) -> None:
+    outputs = (
+        {"output_type": "stream", "name": "stdout", "text": "printed\n"},
+        {"output_type": "stream", "name": "stderr", "text": "a warning\n"},
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["E: v"]},
+    )
+    colours = {}
+    for trusted in (False, True):
+        trap.open(written(tmp_path, notebook(code(*outputs)), trusted=trusted))
+        colours[trusted] = trap.page.locator(".jp-RenderedText").evaluate_all(
+            "all => all.map(e => getComputedStyle(e).backgroundColor)"
+        )
+    printed, *red = colours[False]
+    assert red == ["rgb(255, 221, 221)"] * 2
+    assert printed not in red
+    assert colours[False] == colours[True]
+
+
 def test_a_link_to_the_web_leads_there_and_tells_nothing(trap: Trap, tmp_path: Path) -> None:
     trap.open(written(tmp_path, BENIGN))
     link = trap.page.locator("a >> text=a link")

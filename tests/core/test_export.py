@@ -52,6 +52,8 @@ from blackroad_nb.errors import InvalidInput
         ("b", "style", "background-color: url(x)", False),
         ("b", "style", "color: \\75rl(x)", False),
         ("b", "class", "anything", True),
+        ("div", "data-mime-type", "application/vnd.jupyter.stderr", True),
+        ("div", "data-mime-type", "text/html", False),
     ],
 )
 def test_which_attribute_values_stay(tag: str, attribute: str, value: str, kept: bool) -> None:
