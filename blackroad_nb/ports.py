@@ -142,6 +142,10 @@ class NotebookFiles(Protocol):
         """Raises NotebookNotFound when the file is gone, InvalidNotebook when unreadable."""
         ...
 
+    async def read_bytes(self, path: Path) -> bytes:
+        """Return what the file holds, unchecked. Raises as `read` does for what is no file."""
+        ...
+
     async def write(
         self, path: Path, content: bytes, expected: str | None, durable: bool = True
     ) -> str:
