@@ -256,6 +256,17 @@ def test_errors_and_stderr_are_as_red_as_in_jupyterlab(trap: Trap, tmp_path: Pat
     assert colours[False] == colours[True]
 
 
+def test_a_formula_in_display_style_has_its_limits_below(trap: Trap, tmp_path: Path) -> None:
+    """`IPython.display.Math` writes every formula with `\\displaystyle`."""
+    formulas = ["$\\sum_i x_i$", "$\\displaystyle \\sum_i x_i$"]
+    trap.open(written(tmp_path, notebook(*(code(display(latex=each)) for each in formulas))))
+    small, large = trap.page.locator("math").all()
+    assert large.get_attribute("display") == "inline"
+    assert large.bounding_box()["height"] > 1.5 * small.bounding_box()["height"]
+    limit, sign = (large.locator(part).bounding_box() for part in ("munder mi", "munder mo"))
+    assert limit["y"] > sign["y"] + sign["height"] / 2
+
+
 def test_a_link_to_the_web_leads_there_and_tells_nothing(trap: Trap, tmp_path: Path) -> None:
     trap.open(written(tmp_path, BENIGN))
     link = trap.page.locator("a >> text=a link")
