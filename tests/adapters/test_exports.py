@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import nbformat
 import pytest
 
-from blackroad_nb.adapters.exports import NbconvertExporter
+from blackroad_nb.adapters.exports import NbconvertExporter, workers
 from blackroad_nb.adapters.exports.svg import clean_svg
 from blackroad_nb.errors import (
     ExportFailed,
@@ -569,7 +570,17 @@ def await_state(pid: int, states: str, seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_cancelled_export_frees_its_worker() -> None:
+def test_a_cancelled_export_frees_its_worker_and_never_blocks_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cleaning = []
+    kill = workers._kill
+
+    def noted(*process: Any) -> None:
+        cleaning.append(threading.current_thread())
+        kill(*process)
+
+    monkeypatch.setattr(workers, "_kill", noted)
     content = json.dumps(notebook(markdown("fine"))).encode()
     stuck = json.dumps(notebook(markdown(STUCK))).encode()
 
@@ -579,7 +590,10 @@ def test_a_cancelled_export_frees_its_worker() -> None:
             async with asyncio.timeout(0.5):
                 await exporter.export(stuck, "x", "html", trusted=False)
         async with asyncio.timeout(20):
-            return await exporter.export(content, "x", "html", trusted=False)
+            exported = await exporter.export(content, "x", "html", trusted=False)
+        assert cleaning
+        assert threading.main_thread() not in cleaning
+        return exported
 
     assert b"fine" in run(work).body
 

@@ -91,7 +91,7 @@ class NbconvertExporter:
             return await asyncio.get_running_loop().run_in_executor(self._pool, run)
         except asyncio.CancelledError:
             for worker in busy:
-                worker.stop()  # nobody waits for it any more
+                worker.interrupt()  # nobody waits for it any more
             raise
 
     def _formats(self, worker: Worker) -> tuple[ExportFormat, ...]:
