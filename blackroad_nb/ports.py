@@ -166,7 +166,7 @@ class NotebookFiles(Protocol):
         ...
 
     async def check_place(self, path: Path) -> None:
-        """Refuse a place where `write_new` could not write, before work is done for it.
+        """Refuse a place that cannot be written or has no folder, before work is done for it.
 
         Raises InvalidInput.
         """

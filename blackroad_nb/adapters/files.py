@@ -215,14 +215,13 @@ def _write_new(path: Path, content: bytes) -> None:
 
 
 def _check_place(path: Path) -> None:
-    folder = path.parent if os.path.lexists(path.parent) else path.parent.parent
     try:
-        with _told(path, "written"), _folder(folder) as opened:
+        with _told(path, "written"), _folder(path.parent) as opened:
             # As the user that writes, not the one that started us.
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=opened, effective_ids=_EFFECTIVE):
                 raise InvalidInput(f"{str(path)!r} cannot be written: its folder is read-only.")
     except FileNotFoundError:
-        raise _no_folder(path.parent if folder != path.parent else path) from None
+        raise _no_folder(path) from None
 
 
 def _delete(path: Path) -> None:

@@ -74,7 +74,9 @@ class ExportManager:
         """
         notebook = await self._store.get_notebook(notebook_id)
         if destination is not None:  # refused before the work, not after it
-            await self._check_destination(self._files.resolve(destination), format)
+            place = self._files.resolve(destination)
+            await self._check_destination(place, format)
+            await self._files.check_place(place)
         exported = await self._export(notebook, format, trusted)
         source = Path(notebook.path)
         target = self._files.resolve(

@@ -203,13 +203,12 @@ def test_an_image_folder_that_leads_out_is_refused(root: Path, tmp_path: Path) -
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_a_missing_folder_is_made_one_deep(root: Path) -> None:
-    written = export(
-        root, lambda manager: manager.export_file("n", "html", str(root / "new/x.html"))
-    )
-    assert written.exists()
-    with pytest.raises(InvalidInput, match="cannot be written"):
-        export(root, lambda manager: manager.export_file("n", "html", str(root / "a/b/x.html")))
+@pytest.mark.parametrize("destination", ["typo/x.html", "a/b/x.html"])
+def test_a_missing_folder_is_refused_and_not_made(destination: str, root: Path) -> None:
+    with pytest.raises(InvalidInput, match="its folder does not exist; make it first"):
+        export(root, lambda manager: manager.export_file("n", "html", str(root / destination)))
+    assert names(root) == ["my report.ipynb"]
+    assert [path.name for path in root.iterdir()] == ["my report.ipynb"]
 
 
 def test_a_folder_as_destination_is_refused(root: Path) -> None:
