@@ -296,8 +296,13 @@ class Exporter(Protocol):
 
     async def formats(self) -> tuple[ExportFormat, ...]: ...
 
-    async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
-        """Raises InvalidInput, InvalidNotebook, ExportUnavailable or ExportFailed."""
+    async def export(
+        self, content: bytes, name: str, format: str, trusted: bool, folder: Path | None = None
+    ) -> Exported:
+        """Convert it; pictures that it names may come from `folder`, where it lies.
+
+        Raises InvalidInput, InvalidNotebook, ExportUnavailable or ExportFailed.
+        """
         ...
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ class ExportManager:
         # Only the exporter's own process parses it: a large notebook would hold up the server.
         content = await self._files.read_bytes(path)
         try:
-            return await self._exporter.export(content, path.stem, format, trusted)
+            return await self._exporter.export(content, path.stem, format, trusted, path.parent)
         except InvalidNotebook as error:
             raise InvalidNotebook(f"{str(path)!r} is not a readable notebook. {error}") from None
 

@@ -42,7 +42,9 @@ class EchoExporter:
     async def formats(self) -> tuple[ExportFormat, ...]:
         return (ExportFormat("html", ".html", "text/html", available=True),)
 
-    async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
+    async def export(
+        self, content: bytes, name: str, format: str, trusted: bool, folder: Path | None = None
+    ) -> Exported:
         self.content = content
         parse_document(content)
         if format == "pdf":
@@ -232,7 +234,7 @@ def test_what_fails_leaves_no_file(root: Path) -> None:
 
     async def broken(manager: ExportManager) -> None:
         (root / "my report.ipynb").write_text("no notebook")
-        with pytest.raises(InvalidNotebook, match="my report.ipynb' is not a readable notebook"):
+        with pytest.raises(InvalidNotebook, match=r"my report\.ipynb' is not a readable notebook"):
             await manager.export_file("n")
         (root / "my report.ipynb").unlink()
         with pytest.raises(NotebookNotFound):
