@@ -161,6 +161,10 @@ class NotebookFiles(Protocol):
         """Raises NotebookNotFound when the file is gone, InvalidNotebook when unreadable."""
         ...
 
+    async def read_bytes(self, path: Path) -> bytes:
+        """Return what the file holds, unchecked. Raises as `read` does for what is no file."""
+        ...
+
     async def write(
         self, path: Path, content: bytes, expected: str | None, durable: bool = True
     ) -> str:
@@ -316,8 +320,13 @@ class Exporter(Protocol):
 
     async def formats(self) -> tuple[ExportFormat, ...]: ...
 
-    async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
-        """Raises InvalidInput, InvalidNotebook, ExportUnavailable or ExportFailed."""
+    async def export(
+        self, content: bytes, name: str, format: str, trusted: bool, folder: Path | None = None
+    ) -> Exported:
+        """Convert it; pictures that it names may come from `folder`, where it lies.
+
+        Raises InvalidInput, InvalidNotebook, ExportUnavailable or ExportFailed.
+        """
         ...
 
     def close(self) -> None:

@@ -97,6 +97,9 @@ class DiskNotebookFiles:
     async def read(self, path: Path) -> NotebookFile:
         return await asyncio.to_thread(_read, path)
 
+    async def read_bytes(self, path: Path) -> bytes:
+        return await asyncio.to_thread(_read_bytes, path)
+
     async def write(
         self, path: Path, content: bytes, expected: str | None, durable: bool = True
     ) -> str:
@@ -112,7 +115,7 @@ class DiskNotebookFiles:
         await asyncio.to_thread(_delete, path)
 
 
-def _read(path: Path) -> NotebookFile:
+def _read_bytes(path: Path) -> bytes:
     try:
         with _told(path, "read"), _folder(path.parent) as folder:
             content = _content(folder, path.name)
@@ -120,6 +123,11 @@ def _read(path: Path) -> NotebookFile:
         raise NotebookNotFound(f"There is no file {str(path)!r}.") from None
     if content is None:
         raise InvalidNotebook(f"{str(path)!r} is a folder or device, not a notebook file.")
+    return content
+
+
+def _read(path: Path) -> NotebookFile:
+    content = _read_bytes(path)
     try:
         document = _parse(content)
     except InvalidNotebook as error:

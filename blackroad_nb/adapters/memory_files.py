@@ -49,10 +49,13 @@ class MemoryNotebookFiles:
     async def create(self, path: Path, document: Document) -> None:
         await self.write_new(path, serialize_document(document))
 
-    async def read(self, path: Path) -> NotebookFile:
+    async def read_bytes(self, path: Path) -> bytes:
         if path not in self.files:
             raise NotebookNotFound(f"There is no file {str(path)!r}.")
-        content = self.files[path]
+        return self.files[path]
+
+    async def read(self, path: Path) -> NotebookFile:
+        content = await self.read_bytes(path)
         try:
             document = parse_document(content)
         except InvalidNotebook as error:

@@ -95,6 +95,7 @@ ATTRIBUTES: Mapping[str, set[str]] = {
     "col": {"align", "span", "width"},
     "colgroup": {"align", "span", "width"},
     "details": {"open"},
+    "div": {"data-mime-type"},
     "font": {"color", "face", "size"},
     "img": {"alt", "height", "src", "width"},
     "input": {"checked"},
@@ -116,6 +117,8 @@ FORCED_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
 }
 URL_SCHEMES = frozenset({"http", "https", "mailto", "data"})
 LINK_REL = "noopener noreferrer nofollow"
+# The page's style sheet gives outputs of this type the red background of errors.
+_STDERR_TYPE = "application/vnd.jupyter.stderr"
 
 # Without position, z-index and transforms nothing covers the page; without url() nothing loads.
 STYLES = _words(
@@ -143,6 +146,14 @@ _UNSAFE_IN_FILE_NAME = re.compile(r"[^\w.-]+")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,12}\Z")
 _MIME_TYPE = re.compile(r"[a-z]{1,20}/[A-Za-z0-9.+-]{1,60}\Z")
 _WORD = re.compile(r"[A-Za-z0-9+#._-]{1,40}\Z")
+LEFT_OUT = "[Left out of this safe export: "
+_SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+_NAME_LIMIT = 120  # characters of a picture's name
 _STEM_LIMIT = 100  # characters; folder, suffix and a UTF-8 name still fit in 255 bytes mostly
 
 
@@ -159,6 +170,8 @@ def checked_attribute(tag: str, attribute: str, value: str) -> str | None:
         return value if pattern.match(value.strip()) else None
     if tag == "source" and attribute == "type":
         return value if _MEDIA_TYPE.match(value) else None
+    if attribute == "data-mime-type":
+        return value if value == _STDERR_TYPE else None
     if attribute == "style" and _fetches(value):
         return None
     return value
@@ -317,7 +330,20 @@ def _output(output: Mapping[str, Any]) -> dict[str, Any]:
 def left_out(data: Iterable[str]) -> str:
     """Say which kinds of output a safe export could not show."""
     kinds = ", ".join(sorted(data)) or "an empty output"
-    return f"[Left out of this safe export: {kinds}. A trusted export shows it.]"
+    return f"{LEFT_OUT}{kinds}. A trusted export shows it.]"
+
+
+def picture_left_out(named: str, reason: str) -> str:
+    """Say which picture a safe export could not show; `reason` begins with "which"."""
+    name = named if len(named) <= _NAME_LIMIT else f"{named[:_NAME_LIMIT]}..."
+    return f"{LEFT_OUT}the picture {name}, {reason}.]"
+
+
+def picture_type(content: bytes) -> str | None:
+    """Tell by its content which picture a file is; None for what a page must not show."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for begin, kind in _SIGNATURES.items() if content.startswith(begin)), None)
 
 
 def _image_metadata(metadata: object) -> dict[str, Any]:

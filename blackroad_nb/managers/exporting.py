@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blackroad_nb.core.document import digest, serialize_document
+from blackroad_nb.core.document import digest
 from blackroad_nb.core.export import default_file_name
 from blackroad_nb.core.notebook import Notebook
-from blackroad_nb.errors import FileChanged, FileExists, InvalidInput, NotebookExists
+from blackroad_nb.errors import (
+    FileChanged,
+    FileExists,
+    InvalidInput,
+    InvalidNotebook,
+    NotebookExists,
+)
 from blackroad_nb.ports import Exported, Exporter, ExportFormat, NotebookFiles, Store
 
 SUFFIX = ".ipynb"
@@ -68,7 +74,9 @@ class ExportManager:
         """
         notebook = await self._store.get_notebook(notebook_id)
         if destination is not None:  # refused before the work, not after it
-            await self._check_destination(self._files.resolve(destination), format)
+            place = self._files.resolve(destination)
+            await self._check_destination(place, format)
+            await self._files.check_place(place)
         exported = await self._export(notebook, format, trusted)
         source = Path(notebook.path)
         target = self._files.resolve(
@@ -91,8 +99,12 @@ class ExportManager:
 
     async def _export(self, notebook: Notebook, format: str, trusted: bool) -> Exported:
         path = self._files.resolve(notebook.path)
-        document = (await self._files.read(path)).document
-        return await self._exporter.export(serialize_document(document), path.stem, format, trusted)
+        # Only the exporter's own process parses it: a large notebook would hold up the server.
+        content = await self._files.read_bytes(path)
+        try:
+            return await self._exporter.export(content, path.stem, format, trusted, path.parent)
+        except InvalidNotebook as error:
+            raise InvalidNotebook(f"{str(path)!r} is not a readable notebook. {error}") from None
 
     async def _check_destination(self, target: Path, format: str) -> None:
         if target.suffix.lower() == SUFFIX and format not in ("ipynb", "notebook"):

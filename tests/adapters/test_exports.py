@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import nbformat
 import pytest
 
-from blackroad_nb.adapters.exports import NbconvertExporter
+from blackroad_nb.adapters.exports import NbconvertExporter, workers
 from blackroad_nb.adapters.exports.svg import clean_svg
 from blackroad_nb.errors import (
     ExportFailed,
@@ -59,10 +60,15 @@ class Warm:
         self._exporter = NbconvertExporter(workers=1)
 
     def __call__(
-        self, content: Any, format: str = "html", trusted: bool = False, name: str = "Report"
+        self,
+        content: Any,
+        format: str = "html",
+        trusted: bool = False,
+        name: str = "Report",
+        folder: Path | None = None,
     ) -> Exported:
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-        return asyncio.run(self._exporter.export(raw, name, format, trusted))
+        return asyncio.run(self._exporter.export(raw, name, format, trusted, folder))
 
     def close(self) -> None:
         self._exporter.close()
@@ -487,6 +493,93 @@ def test_a_drawing_of_matplotlib_keeps_its_shape() -> None:
         assert kept in cleaned
 
 
+# pictures next to the notebook ---------------------------------------------------------
+SECRET = base64.b64decode(PIXEL) + b"secret"
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """A notebook's folder with pictures in it, above it and hidden in it."""
+    folder = tmp_path / "work"
+    (folder / "figures").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    pixel = base64.b64decode(PIXEL)
+    (folder / "figures" / "my chart.png").write_bytes(pixel)
+    (folder / "misnamed.txt").write_bytes(pixel)
+    (folder / "notes.png").write_text("no picture")
+    (folder / "large.png").write_bytes(pixel + bytes(10_000_000))
+    for place in (tmp_path / "secret.png", folder / ".hidden" / "secret.png"):
+        place.write_bytes(SECRET)
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "out").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "![chart](figures/my%20chart.png)",
+        "<img src='figures/my chart.png' width=40>",
+        "![chart](./figures/../figures/my%20chart.png)",
+        "![chart](misnamed.txt)",
+    ],
+)
+def test_a_picture_next_to_the_notebook_is_in_its_page(
+    source: str, export: Warm, beside: Path
+) -> None:
+    output = {"output_type": "display_data", "data": {"text/html": source}, "metadata": {}}
+    cell = code("1", output) if source.startswith("<") else markdown(source)
+    page = export(notebook(cell), folder=beside).body.decode()
+    assert f'src="data:image/png;base64,{PIXEL}"' in page
+    assert "Left out" not in page
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ("gone.png", "which is not in the notebook's folder"),
+        ("../secret.png", "which is not in the notebook's folder"),
+        ("figures/..%2F../secret.png", "which is not in the notebook's folder"),
+        ("{above}/secret.png", "which is not in the notebook's folder"),
+        ("link.png", "which is not in the notebook's folder"),
+        ("out/secret.png", "which is not in the notebook's folder"),
+        (".hidden/secret.png", "which is not in the notebook's folder"),
+        ("https://example.com/a.png", "which is not in the notebook's folder"),
+        ("//example.com/a.png", "which is not in the notebook's folder"),
+        ("pipe.png", "which is not in the notebook's folder"),
+        ("figures", "which is not in the notebook's folder"),
+        ("notes.png", "which is no PNG, JPEG, GIF or WebP picture"),
+        ("large.png", "which is too large (10 MB each)"),
+    ],
+)
+def test_the_page_says_which_picture_is_left_out(
+    named: str, reason: str, export: Warm, beside: Path
+) -> None:
+    named = named.format(above=beside.parent)
+    page = export(notebook(markdown(f'<img alt="a > b" src="{named}"> after')), folder=beside)
+    shown = page.body.decode()
+    assert f"<em>[Left out of this safe export: the picture {named}, {reason}.]</em> after" in shown
+    assert "<img" not in shown
+    assert base64.b64encode(SECRET).decode()[:-4] not in shown
+
+
+def test_the_pictures_of_a_page_are_bounded_together(export: Warm, beside: Path) -> None:
+    (beside / "big.png").write_bytes(base64.b64decode(PIXEL) + bytes(9_000_000))
+    cells = [markdown(f"![x](big.png) {n}", id=f"m{n}") for n in range(7)]
+    page = export(notebook(*cells), folder=beside).body
+    assert page.count(b'src="data:image/png') == 5
+    assert page.count(b"the picture big.png, which is too large") == 2
+
+
+def test_text_formats_read_no_picture(export: Warm, beside: Path) -> None:
+    html = {"text/html": "<img src=misnamed.txt>"}
+    output = {"output_type": "display_data", "data": html, "metadata": {}}
+    text = export(notebook(code("1", output)), "markdown", folder=beside).body.decode()
+    assert "[Left out of this safe export: the picture misnamed.txt" in text
+    assert PIXEL not in text
+
+
 # the worker ----------------------------------------------------------------------------
 def test_a_conversion_that_hangs_is_stopped_and_never_blocks_the_loop() -> None:
     stuck, fine = (json.dumps(notebook(markdown(text))).encode() for text in (STUCK, "fine"))
@@ -569,7 +662,17 @@ def await_state(pid: int, states: str, seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_cancelled_export_frees_its_worker() -> None:
+def test_a_cancelled_export_frees_its_worker_and_never_blocks_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cleaning = []
+    kill = workers._kill
+
+    def noted(*process: Any) -> None:
+        cleaning.append(threading.current_thread())
+        kill(*process)
+
+    monkeypatch.setattr(workers, "_kill", noted)
     content = json.dumps(notebook(markdown("fine"))).encode()
     stuck = json.dumps(notebook(markdown(STUCK))).encode()
 
@@ -579,7 +682,10 @@ def test_a_cancelled_export_frees_its_worker() -> None:
             async with asyncio.timeout(0.5):
                 await exporter.export(stuck, "x", "html", trusted=False)
         async with asyncio.timeout(20):
-            return await exporter.export(content, "x", "html", trusted=False)
+            exported = await exporter.export(content, "x", "html", trusted=False)
+        assert cleaning
+        assert threading.main_thread() not in cleaning
+        return exported
 
     assert b"fine" in run(work).body
 

@@ -54,6 +54,7 @@ def test_a_notebook_of_any_name_goes_in_and_comes_out(files, root, name):
     asyncio.run(files.create(path, DOCUMENT))
     read = asyncio.run(files.read(path))
     assert (read.path, read.document) == (path, DOCUMENT)
+    assert asyncio.run(files.read_bytes(path)) == serialize_document(DOCUMENT)
     assert read.digest == digest(serialize_document(DOCUMENT))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +121,9 @@ def written(
     folder: Path, content: dict[str, Any], format: str = "html", trusted: bool = False
 ) -> Path:
     """Export as a worker would and write the page."""
-    exported = convert(json.dumps(content).encode(), "stranger's", format, trusted)
+    exported = convert(
+        json.dumps(content).encode(), "stranger's", format, trusted, folder=str(folder)
+    )
     file = folder / f"page{exported.extension}"
     file.write_bytes(exported.body)
     return file
@@ -236,6 +239,67 @@ def test_what_is_harmless_is_all_there(trap: Trap, tmp_path: Path) -> None:
     page.click("summary")
     assert page.locator("details").evaluate("e => e.open")
     assert trap.caught() == []
+
+
+def test_errors_and_stderr_are_as_red_as_in_jupyterlab(trap: Trap, tmp_path: Path) -> None:
+    outputs = (
+        {"output_type": "stream", "name": "stdout", "text": "printed\n"},
+        {"output_type": "stream", "name": "stderr", "text": "a warning\n"},
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["E: v"]},
+    )
+    colours = {}
+    for trusted in (False, True):
+        trap.open(written(tmp_path, notebook(code(*outputs)), trusted=trusted))
+        colours[trusted] = trap.page.locator(".jp-RenderedText").evaluate_all(
+            "all => all.map(e => getComputedStyle(e).backgroundColor)"
+        )
+    printed, *red = colours[False]
+    assert red == ["rgb(255, 221, 221)"] * 2
+    assert printed not in red
+    assert colours[False] == colours[True]
+
+
+STYLER = """<style type="text/css">
+#T_1_row0_col0, #T_1_row1_col0 { background-color: #440154;\n  color: #f1f1f1; }
+#T_1 td, td { background-color: red; }
+#T_1_row1_col0 { background-color: teal; position: fixed; background: url(https://owned.test/x) }
+@media print { #T_1_row0_col1 { color: red } }
+</style><table id="T_1"><tbody>
+<tr><td id="T_1_row0_col0" class="data row0 col0">1</td><td id="T_1_row0_col1">2</td></tr>
+<tr><td id="T_1_row1_col0">3</td><td id="T_1_row1_col1">4</td></tr></tbody></table>"""
+
+
+def test_a_heat_map_of_pandas_keeps_its_colours(trap: Trap, tmp_path: Path) -> None:
+    trap.open(written(tmp_path, notebook(html(STYLER))))
+    colours = trap.page.locator("td").evaluate_all(
+        "all => all.map(e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color])"
+    )
+    assert colours[0] == ["rgb(68, 1, 84)", "rgb(241, 241, 241)"]
+    assert colours[1] == colours[3]
+    assert colours[1][0] not in ("rgb(255, 0, 0)", "rgb(68, 1, 84)")
+    assert colours[2] == colours[3]  # what would fetch loses all its style
+    assert trap.caught() == []
+
+
+def test_a_picture_beside_the_notebook_is_shown(trap: Trap, tmp_path: Path) -> None:
+    (tmp_path / "chart.png").write_bytes(base64.b64decode(PIXEL))
+    shown = notebook(markdown("![chart](chart.png) and ![gone](gone.png)"))
+    trap.open(written(tmp_path, shown))
+    images = trap.page.locator("img").evaluate_all("all => all.map(i => [i.naturalWidth, i.alt])")
+    assert images == [[1, "chart"]]
+    assert "[Left out of this safe export: the picture gone.png" in trap.page.inner_text("main")
+    assert trap.caught() == []
+
+
+def test_a_formula_in_display_style_has_its_limits_below(trap: Trap, tmp_path: Path) -> None:
+    """`IPython.display.Math` writes every formula with `\\displaystyle`."""
+    formulas = ["$\\sum_i x_i$", "$\\displaystyle \\sum_i x_i$"]
+    trap.open(written(tmp_path, notebook(*(code(display(latex=each)) for each in formulas))))
+    small, large = trap.page.locator("math").all()
+    assert large.get_attribute("display") == "inline"
+    assert large.bounding_box()["height"] > 1.5 * small.bounding_box()["height"]
+    limit, sign = (large.locator(part).bounding_box() for part in ("munder mi", "munder mo"))
+    assert limit["y"] > sign["y"] + sign["height"] / 2
 
 
 def test_a_link_to_the_web_leads_there_and_tells_nothing(trap: Trap, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from blackroad_nb.core.export import (
     checked_language,
     default_file_name,
     file_stem,
+    picture_type,
     reduce_notebook,
     resource_folder,
     shows_something,
@@ -52,6 +53,8 @@ from blackroad_nb.errors import InvalidInput
         ("b", "style", "background-color: url(x)", False),
         ("b", "style", "color: \\75rl(x)", False),
         ("b", "class", "anything", True),
+        ("div", "data-mime-type", "application/vnd.jupyter.stderr", True),
+        ("div", "data-mime-type", "text/html", False),
     ],
 )
 def test_which_attribute_values_stay(tag: str, attribute: str, value: str, kept: bool) -> None:
@@ -82,6 +85,22 @@ def test_the_lists_hold_nothing_that_runs_fetches_or_covers() -> None:
 )
 def test_what_counts_as_something_to_see(html: str, shown: bool) -> None:
     assert shows_something(html) is shown
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n...", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "image/webp"),
+        (b"RIFF\x10\0\0\0WAVEfmt ", None),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+        (b"", None),
+    ],
+)
+def test_a_picture_is_known_by_its_content(content: bytes, kind: str | None) -> None:
+    assert picture_type(content) == kind
 
 
 @pytest.mark.parametrize(

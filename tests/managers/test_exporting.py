@@ -36,12 +36,16 @@ class EchoExporter:
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.files = files or {}
+        self.content = b""
         self.closed = False
 
     async def formats(self) -> tuple[ExportFormat, ...]:
         return (ExportFormat("html", ".html", "text/html", available=True),)
 
-    async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
+    async def export(
+        self, content: bytes, name: str, format: str, trusted: bool, folder: Path | None = None
+    ) -> Exported:
+        self.content = content
         parse_document(content)
         if format == "pdf":
             raise ExportUnavailable("No LaTeX here.")
@@ -100,6 +104,21 @@ def test_the_bytes_and_the_trust_come_through(root: Path) -> None:
     exported = export(root, lambda manager: manager.export("n", "script", trusted=True))
     assert exported.body == b"my report as script trusted"
     assert names(root) == ["my report.ipynb"]
+
+
+def test_the_exporter_gets_the_very_bytes_of_the_file(root: Path) -> None:
+    """They are neither parsed nor written anew on the way: that would hold up the loop."""
+    written = b'{"nbformat": 4,  "nbformat_minor": 5,\n\n"metadata": {}, "cells": []}'
+    exporter = EchoExporter()
+
+    async def work() -> None:
+        store = MemoryStore()
+        (root / "a.ipynb").write_bytes(written)
+        await store.add_notebook(Notebook("n", "A", str(root / "a.ipynb"), "python3", NOW, NOW))
+        await ExportManager(store, DiskNotebookFiles([root]), exporter).export("n")
+
+    asyncio.run(work())
+    assert exporter.content == written
 
 
 def test_nothing_is_overwritten_unless_asked(root: Path) -> None:
@@ -186,13 +205,12 @@ def test_an_image_folder_that_leads_out_is_refused(root: Path, tmp_path: Path) -
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_a_missing_folder_is_made_one_deep(root: Path) -> None:
-    written = export(
-        root, lambda manager: manager.export_file("n", "html", str(root / "new/x.html"))
-    )
-    assert written.exists()
-    with pytest.raises(InvalidInput, match="cannot be written"):
-        export(root, lambda manager: manager.export_file("n", "html", str(root / "a/b/x.html")))
+@pytest.mark.parametrize("destination", ["typo/x.html", "a/b/x.html"])
+def test_a_missing_folder_is_refused_and_not_made(destination: str, root: Path) -> None:
+    with pytest.raises(InvalidInput, match="its folder does not exist; make it first"):
+        export(root, lambda manager: manager.export_file("n", "html", str(root / destination)))
+    assert names(root) == ["my report.ipynb"]
+    assert [path.name for path in root.iterdir()] == ["my report.ipynb"]
 
 
 def test_a_folder_as_destination_is_refused(root: Path) -> None:
@@ -216,7 +234,7 @@ def test_what_fails_leaves_no_file(root: Path) -> None:
 
     async def broken(manager: ExportManager) -> None:
         (root / "my report.ipynb").write_text("no notebook")
-        with pytest.raises(InvalidNotebook):
+        with pytest.raises(InvalidNotebook, match=r"my report\.ipynb' is not a readable notebook"):
             await manager.export_file("n")
         (root / "my report.ipynb").unlink()
         with pytest.raises(NotebookNotFound):

@@ -54,6 +54,24 @@ async def test_the_notebook_itself_and_its_script(api: Api, export: str) -> None
     assert b"print(6 * 7)" in script.body
 
 
+async def test_the_description_names_every_type_and_refusal(
+    api: Api, jp_root_dir: Path, export: str
+) -> None:
+    described = (await api("GET", "openapi.json")).json["paths"]
+    verb = next(path["get"] for name, path in described.items() if name.endswith("}/export"))
+    formats = (await api("GET", "exports")).json["items"]
+    named = {item["mime_type"] for item in formats if item["available"]}
+    assert named <= set(verb["responses"]["200"]["content"])
+    path = jp_root_dir / 'My "étude"; x=1.ipynb'
+    content = json.loads(path.read_text())
+    broken = {"output_type": "display_data", "data": {"image/png": "A"}, "metadata": {}}
+    content["cells"][0]["outputs"] = [broken]
+    path.write_text(json.dumps(content))
+    refused = await api("GET", export, format="markdown")
+    assert (refused.status, refused.json["code"]) == (422, "export_failed")
+    assert "422" in verb["responses"]
+
+
 async def test_what_is_not_a_format_is_a_clear_error(api: Api, export: str) -> None:
     for name in ("nothing", "blackroad_nb.errors.StoreError", "os.system"):
         reply = await api("GET", export, format=name)

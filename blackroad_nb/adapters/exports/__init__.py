@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from queue import LifoQueue
 from typing import Any, TypeVar
 
@@ -51,8 +52,12 @@ class NbconvertExporter:
         """Return every exporter registered here, and why some cannot be used."""
         return await self._with_worker(self._formats)
 
-    async def export(self, content: bytes, name: str, format: str, trusted: bool) -> Exported:
+    async def export(
+        self, content: bytes, name: str, format: str, trusted: bool, folder: Path | None = None
+    ) -> Exported:
         """Convert a notebook file's content; `name` is its title.
+
+        A safe page embeds the pictures that it names and that lie in `folder` or below.
 
         Raises:
             InvalidInput: no such format, or one that is only for trusted notebooks.
@@ -61,7 +66,13 @@ class NbconvertExporter:
             ExportFailed: the converter gave up, or took too long.
         """
         check_format(format)
-        request = {"task": "convert", "name": name, "format": format, "trusted": trusted}
+        request = {
+            "task": "convert",
+            "name": name,
+            "format": format,
+            "trusted": trusted,
+            "folder": None if folder is None else str(folder),
+        }
         return await self._with_worker(lambda worker: _exported(worker, request, content))
 
     async def warm(self) -> None:
@@ -91,7 +102,7 @@ class NbconvertExporter:
             return await asyncio.get_running_loop().run_in_executor(self._pool, run)
         except asyncio.CancelledError:
             for worker in busy:
-                worker.stop()  # nobody waits for it any more
+                worker.interrupt()  # nobody waits for it any more
             raise
 
     def _formats(self, worker: Worker) -> tuple[ExportFormat, ...]:

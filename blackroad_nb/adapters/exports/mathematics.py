@@ -23,8 +23,11 @@ def formula(tex: str, block: bool) -> str:
     written = f"$${escape(tex, quote=False)}$$" if block else f"${escape(tex, quote=False)}$"
     if not source or len(source) > _LONGEST:
         return written
+    # IPython's `Math` begins so; the converter puts limits below a sum only for its own argument.
+    large = block or source.startswith("\\displaystyle")
     try:
-        return convert(source, display="block" if block else "inline")
+        drawn = convert(source, display="block" if large else "inline")
+        return drawn if block else drawn.replace('display="block"', 'display="inline"', 1)
     except Exception:  # the converter has no common error: what it cannot read stays as written
         return written
 

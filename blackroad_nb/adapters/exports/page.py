@@ -23,7 +23,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from traitlets.config import Config
 
 from blackroad_nb.adapters.exports.mathematics import formula, latex_to_html
-from blackroad_nb.adapters.exports.sanitizer import clean_html, describe_images
+from blackroad_nb.adapters.exports.sanitizer import Sanitizer, clean_html, describe_images
 from blackroad_nb.core.export import CONTENT_SECURITY_POLICY, SAFE_TYPES
 
 _RESET = re.compile(r"\x1b\[0?m")
@@ -153,7 +153,6 @@ class _BodyExporter(HTMLExporter):
     def default_filters(self) -> Any:
         yield from super().default_filters()
         yield "markdown2html", self.markdown2html
-        yield "clean_html", clean_html
         yield "ansi2html", _coloured
         yield "latex_to_html", latex_to_html
 
@@ -182,8 +181,9 @@ class PageExporter:
         self._exporter.raw_template = _SLIDES if slides else _DOCUMENT
         self._own_style = _SLIDES_STYLE if slides else _DOCUMENT_STYLE
 
-    def render(self, notebook: Any, title: str) -> str:
+    def render(self, notebook: Any, title: str, sanitizer: Sanitizer) -> str:
         """Return the page of a notebook that `reduce_notebook` made."""
+        self._exporter.register_filter("clean_html", sanitizer.clean)
         body, resources = self._exporter.from_notebook_node(notebook)
         shown = notebook.metadata.get("title") or title
         return _PAGE.format(

@@ -45,9 +45,12 @@ def read_notebook(content: bytes) -> Any:
 
 
 def _upgraded(content: bytes) -> dict[str, Any]:
-    version = major_version(content)
-    if version is None or version >= 4:
+    try:
         return parse_document(content)
+    except InvalidNotebook:
+        version = major_version(content)
+        if version is None or version >= 4:
+            raise
     try:
         upgraded = nbformat.reads(content.decode("utf-8"), as_version=4)
     except Exception as error:  # nbformat raises many kinds for a broken old file

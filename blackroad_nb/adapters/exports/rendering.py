@@ -52,12 +52,15 @@ _THROUGH_PANDOC = frozenset({"asciidoc", "latex", "pdf", "rst"})
 _WITH_FILES = frozenset({"markdown", "asciidoc", "rst", "latex"})
 
 
-def convert(content: bytes, name: str, format: str, trusted: bool) -> Exported:
+def convert(
+    content: bytes, name: str, format: str, trusted: bool, folder: str | None = None
+) -> Exported:
     """Convert a notebook file's content.
 
     Args:
         name: the notebook's name: a page's title, and the folder of its images.
         trusted: keep scripts and everything else that outputs may do.
+        folder: where the notebook lies; a safe page embeds the pictures there.
 
     Raises:
         InvalidInput: no such format, or one that is only for trusted notebooks.
@@ -70,7 +73,7 @@ def convert(content: bytes, name: str, format: str, trusted: bool) -> Exported:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of outputs that a format cannot show
-            return _converted(notebook, name, format, trusted)
+            return _converted(notebook, name, format, trusted, folder)
     except BlackRoadError:
         raise
     except binascii.Error:
@@ -99,7 +102,9 @@ def probe(name: str) -> str | None:
     return None
 
 
-def _converted(notebook: Any, name: str, format: str, trusted: bool) -> Exported:
+def _converted(
+    notebook: Any, name: str, format: str, trusted: bool, folder: str | None
+) -> Exported:
     if format in ("ipynb", "notebook"):
         text = nbformat.writes(notebook, version=4)
         return Exported(f"{text.rstrip()}\n".encode(), ".ipynb", NOTEBOOK_TYPE)
@@ -112,9 +117,11 @@ def _converted(notebook: Any, name: str, format: str, trusted: bool) -> Exported
         notebook.metadata["language_info"] = nbformat.from_dict(language)
     if not trusted:
         notebook = nbformat.from_dict(reduce_notebook(notebook))
-        _still_outputs(notebook)
-        if format in ("html", "slides", "webpdf"):
-            return _safe_page(notebook, name, format)
+        is_page = format in ("html", "slides", "webpdf")
+        sanitizer = _sanitizer(folder if is_page else None)
+        _still_outputs(notebook, sanitizer)
+        if is_page:
+            return _safe_page(notebook, name, format, sanitizer)
     elif "language_info" in notebook.metadata:
         _check_language(notebook.metadata)
     return _stock(notebook, name, format, trusted)
@@ -126,14 +133,20 @@ def _check_language(metadata: Any) -> None:
         metadata["language_info"] = nbformat.from_dict(checked)
 
 
-def _still_outputs(notebook: Any) -> None:
+def _sanitizer(folder: str | None) -> Any:
+    from blackroad_nb.adapters.exports.sanitizer import Sanitizer
+
+    return Sanitizer(folder)
+
+
+def _still_outputs(notebook: Any, sanitizer: Any) -> None:
     """Sanitise outputs in place, so that what is emptied gives way to a lesser form."""
     for cell in notebook.cells:
         for attachment in cell.get("attachments", {}).values():
             _still_attachment(attachment)
         for output in cell.get("outputs", ()):
             if "data" in output:
-                _still_data(output.data)
+                _still_data(output.data, sanitizer)
 
 
 def _still_attachment(attachment: dict[str, Any]) -> None:
@@ -147,13 +160,12 @@ def _still_attachment(attachment: dict[str, Any]) -> None:
         attachment["image/svg+xml"] = binascii.b2a_base64(drawing.encode(), newline=False).decode()
 
 
-def _still_data(data: dict[str, Any]) -> None:
-    from blackroad_nb.adapters.exports.sanitizer import clean_html
+def _still_data(data: dict[str, Any], sanitizer: Any) -> None:
     from blackroad_nb.adapters.exports.svg import clean_svg
 
     gone = []
     if "text/html" in data:
-        data["text/html"] = clean_html(data["text/html"])
+        data["text/html"] = sanitizer.clean_output(data["text/html"])
         if not shows_something(data["text/html"]):
             # The plain text of such an output is an object's address or a dump of its data.
             gone += ["text/html", "text/plain"]
@@ -169,8 +181,8 @@ def _still_data(data: dict[str, Any]) -> None:
         data["text/plain"] = left_out(kind for kind in gone if kind != "text/plain")
 
 
-def _safe_page(notebook: Any, name: str, format: str) -> Exported:
-    page = _page(format == "slides").render(notebook, name)
+def _safe_page(notebook: Any, name: str, format: str, sanitizer: Any) -> Exported:
+    page = _page(format == "slides").render(notebook, name, sanitizer)
     body = page.encode("utf-8", "replace")
     if format == "webpdf":
         from blackroad_nb.adapters.exports.browser import print_page

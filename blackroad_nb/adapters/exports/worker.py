@@ -57,7 +57,8 @@ def _answer(request: Mapping[str, Any], parts: Parts) -> tuple[dict[str, Any], P
     if request["task"] == "probe":
         return {"reason": probe(request["format"])}, []
     try:
-        exported = convert(parts[0], request["name"], request["format"], request["trusted"])
+        wanted = {key: request[key] for key in ("name", "format", "trusted", "folder")}
+        exported = convert(parts[0], **wanted)
     except BlackRoadError as error:
         return {"error": type(error).__name__, "message": error.message}, []
     except Exception as error:  # a fault of ours must not look like a dead process

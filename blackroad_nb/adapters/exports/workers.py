@@ -60,6 +60,12 @@ class Worker:
         finally:
             timer.cancel()
 
+    def interrupt(self) -> None:
+        """Kill the process and wait for nothing; the thread that asks it cleans up."""
+        process = self._process
+        if process is not None:
+            _signal(process)
+
     def stop(self) -> None:
         """Kill the process, also in the middle of a request; the next request starts one."""
         with self._changing:

@@ -18,6 +18,11 @@ from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, o
 from blackroad_nb.server.schemas import FLAG, WORD, refer
 
 RESOURCE = "blackroad:exports"
+MEDIA_TYPES = (
+    *("application/pdf", "application/x-ipynb+json", "application/zip", "text/asciidoc"),
+    *("text/html", "text/markdown", "text/x-python", "text/x-rst", "text/x-tex"),
+    "*/*",  # a script in another language, or another package's format
+)
 
 
 class Exports(BlackRoadHandler):
@@ -53,10 +58,10 @@ class NotebookExport(Download):
             ),
             answers={
                 200: Answer(
-                    "The file, or a zip archive when files go beside it", media_types=("*/*",)
+                    "The file, or a zip archive when files go beside it", media_types=MEDIA_TYPES
                 )
             },
-            refusals=(501,),
+            refusals=(422, 501),
         )
     )
     async def get(self, asked: Asked, notebook_id: str) -> None:
