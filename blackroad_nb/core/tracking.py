@@ -117,6 +117,7 @@ class ExecutionTracker:
         self._claimed: set[str] = set()
         self._echoes = False  # whether this kernel repeats sources at all
         self._closing = False
+        self._died = False  # and its restart was not seen yet
         self._idle_now = False  # what the kernel said of itself last
 
     @property
@@ -252,6 +253,9 @@ class ExecutionTracker:
         return self._finish(opened, now, event.sent)
 
     def _ended(self, event: KernelEnded, now: Moment) -> tuple[Execution, ...]:
+        follows, self._died = self._died, event.ending is Ending.DIED
+        if follows and event.ending is Ending.RESTARTED:
+            return ()  # what was sent since the death is for the new process
         finished: list[Execution] = []
         if event.ending in (Ending.RESTARTED, Ending.SHUT_DOWN):
             finished.extend(self._settle_closing(now))

@@ -151,6 +151,30 @@ CASES = [
         (*READY, asked("a"), KernelEnded(Ending.RESTARTED)),
         ((A, "x = 1", "The kernel was restarted before it came to this cell."),),
     ),
+    Case(
+        "a cell sent between a death and the restart that follows from it",
+        (
+            *READY,
+            KernelEnded(Ending.DIED),
+            asked("a"),
+            KernelEnded(Ending.RESTARTED),
+            Busy("a"),
+            Input("a", "1"),
+            Idle("a"),
+        ),
+        ((S, "1", None),),
+    ),
+    Case(
+        "a restart by the user after one that followed from a death",
+        (
+            KernelEnded(Ending.DIED),
+            KernelEnded(Ending.RESTARTED),
+            Busy("a"),
+            Input("a", "1"),
+            KernelEnded(Ending.RESTARTED),
+        ),
+        ((K, "1", "The kernel was restarted while this cell ran."),),
+    ),
     Case("death in a silent request", (Busy("a"), KernelEnded(Ending.DIED)), ()),
     Case(
         "queued when the server stops",
