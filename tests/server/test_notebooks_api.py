@@ -108,7 +108,7 @@ async def test_a_wrong_body_gets_a_sentence(api: Api) -> None:
 async def test_other_methods_are_refused_with_what_is_possible(api: Api) -> None:
     reply = await api("PUT", "notebooks", {})
     assert (reply.status, reply.json["code"]) == (405, "method_not_allowed")
-    assert reply.headers["Allow"] == "GET, POST, OPTIONS"
+    assert reply.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
 
 
 async def test_a_query_that_is_misspelt_deletes_nothing(api: Api, jp_root_dir: Path) -> None:
