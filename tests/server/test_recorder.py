@@ -281,6 +281,8 @@ async def test_a_cell_that_ends_its_kernel_at_once_is_killed(desk: Desk, code: s
     await desk.run("import os")
     row = await desk.recorded(desk.tab.send(code))
     assert (row.status, row.source) == (Status.KILLED, code)
+    # A test that ends during the restart leaves the new process behind.
+    assert (await desk.run_when_ready("2 + 2")).status is Status.SUCCESS
 
 
 async def test_a_restart_by_the_user_is_no_keyboard_interrupt(desk: Desk, jp_fetch: Any) -> None:
