@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -120,24 +121,30 @@ class ServerClient:
     def watch_run(self, run_id: str, after: int = 0) -> Iterator[ServerEvent]:
         """Yield the run's events until it has finished.
 
-        A stream that breaks is taken up again after the last event that came.
+        A stream that breaks is taken up again after the last event that came. A cell
+        may be silent for hours, so the patience counts from the break.
         """
-        last, well_at = after, time.monotonic()
+        last, broken_at = after, math.inf
         while True:
             broken: Exception = ConnectionError("the stream ended early")
             try:
                 for event in self._stream(run_id, last):
-                    last, well_at = event.number, time.monotonic()
+                    broken_at = math.inf
+                    if event is None:
+                        continue
+                    last = event.number
                     yield event
                     if event.kind == "run_finished":
                         return
             except (OSError, http.client.HTTPException) as error:
                 broken = error
-            if time.monotonic() - well_at > self._patience:
+            now = time.monotonic()
+            broken_at = min(broken_at, now)
+            if now - broken_at > self._patience:
                 raise self._unreachable(broken)
             time.sleep(_RETRY_SECONDS)
 
-    def _stream(self, run_id: str, after: int) -> Iterator[ServerEvent]:
+    def _stream(self, run_id: str, after: int) -> Iterator[ServerEvent | None]:
         connection = self._connection(_SILENCE_SECONDS)
         try:
             headers = {**self._headers(), "Accept": "text/event-stream"}
@@ -145,12 +152,12 @@ class ServerClient:
                 headers["Last-Event-ID"] = str(after)
             path = f"executions/{quote(run_id, safe='')}/events"
             connection.request("GET", self._target(path), headers=headers)
-            response = connection.getresponse()
-            if response.status in _PASSING:
-                raise ConnectionError(f"it answered {response.status}")
-            if response.status != http.client.OK:
-                raise _refusal(response.status, response.read())
-            yield from _events(response)
+            with connection.getresponse() as response:
+                if response.status in _PASSING:
+                    raise ConnectionError(f"it answered {response.status}")
+                if response.status != http.client.OK:
+                    raise _refusal(response.status, response.read())
+                yield from _events(response)
         finally:
             connection.close()
 
@@ -217,8 +224,8 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[ServerEvent]:
-    """Parse a stream. Source: HTML Living Standard, section 9.2.6."""
+def _events(response: http.client.HTTPResponse) -> Iterator[ServerEvent | None]:
+    """Parse a stream; None stands for a sign of life. Source: HTML Standard, section 9.2.6."""
     fields: dict[str, str] = {}
     while line := response.readline():
         text = line.decode("utf-8", "replace").rstrip("\r\n")
@@ -230,6 +237,8 @@ def _events(response: http.client.HTTPResponse) -> Iterator[ServerEvent]:
         if "data" in fields:
             number = int(fields.get("id") or 0)
             yield ServerEvent(number, fields.get("event", "message"), json.loads(fields["data"]))
+        else:
+            yield None
         fields = {}
 
 

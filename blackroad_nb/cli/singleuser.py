@@ -34,12 +34,8 @@ _HUB_SIDE: dict[str, dict[str, Any]] = {
 }
 _LATER = ("requests",)  # for one list that JupyterLab reads only when it is told to
 _ABSENT = ("aiodns",)  # the hub is found by its address
-_OPTIONS = (
-    # Installing JupyterLab extensions would change a container that is gone after a stop.
-    "--LabApp.extension_manager=readonly",
-    # The default is longer than tornado allows, and it warns about that.
-    "--ServerApp.tornado_settings={'ws_ping_timeout': 30_000}",
-)
+# Installing JupyterLab extensions would change a container that is gone after a stop.
+_OPTIONS = ("--LabApp.extension_manager=readonly",)
 
 LEAVE_SECONDS = 1.0
 

@@ -8,6 +8,7 @@ A request passes through these states; every transition lives in this file.
                    |               |                 +--Idle, error--> DOUBTFUL --> recorded
                    |               +--Idle: aborted, or nothing at all when silent
                    +--KernelEnded, Stopped--> aborted
+                   +--KernelEnded: died, and was idle before --> the first one killed
 
 `Requested` comes from a websocket and may be missing (a direct client); the others
 come from the kernel's IOPub channel, where each of them may be lost. An error there
@@ -20,9 +21,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from blackroad_nb.core.execution import Execution, Status, execution_id
 from blackroad_nb.core.open_request import (
@@ -67,6 +69,7 @@ _NEVER_RAN = {
     Ending.SHUT_DOWN: "The kernel was shut down before it came to this cell.",
     Ending.SERVER_STOPPED: "The server stopped before the kernel came to this cell.",
 }
+_UNHEARD = "The kernel died before it reported on this cell; most likely this cell ended it."
 _UNSEEN = "How this cell ended was not seen: its kernel runs behind a gateway, and no tab listened."
 _MAYBE_NEVER_RAN = (
     "Whether this cell ran was not seen: its kernel runs behind a gateway, and no tab listened."
@@ -114,6 +117,8 @@ class ExecutionTracker:
         self._claimed: set[str] = set()
         self._echoes = False  # whether this kernel repeats sources at all
         self._closing = False
+        self._died = False  # and its restart was not seen yet
+        self._idle_now = False  # what the kernel said of itself last
 
     @property
     def open_count(self) -> int:
@@ -127,8 +132,10 @@ class ExecutionTracker:
     def feed(self, event: Event, now: Moment) -> tuple[Execution, ...]:
         """Take one event; return the executions that are final through it."""
         if isinstance(event, Idle):
+            self._idle_now = True
             return self._idle(event, now)
         if isinstance(event, Busy):
+            self._idle_now = False
             return self._busy(event, now)
         if isinstance(event, Input):
             return self._input(event, now)
@@ -169,6 +176,7 @@ class ExecutionTracker:
     def lose_sight(self, now: Moment) -> None:
         """Note that nothing is heard now: what is open may end unseen."""
         self._sight_lost = now.monotonic
+        self._idle_now = False
 
     @property
     def out_of_sight(self) -> bool:
@@ -245,6 +253,9 @@ class ExecutionTracker:
         return self._finish(opened, now, event.sent)
 
     def _ended(self, event: KernelEnded, now: Moment) -> tuple[Execution, ...]:
+        follows, self._died = self._died, event.ending is Ending.DIED
+        if follows and event.ending is Ending.RESTARTED:
+            return ()  # what was sent since the death is for the new process
         finished: list[Execution] = []
         if event.ending in (Ending.RESTARTED, Ending.SHUT_DOWN):
             finished.extend(self._settle_closing(now))
@@ -255,18 +266,24 @@ class ExecutionTracker:
                 continue
             opened.error = _KILLED[event.ending] + cause
             finished.append(self._execution(opened, Status.KILLED, now))
-        for waiting in self._queued.values():
-            for request, queued in waiting:
-                opened = self._opened(request.msg_id)
-                opened.request, opened.queued, opened.started = request, queued, now
-                if opened.recover_source():
-                    opened.error = _NEVER_RAN[event.ending] + cause
-                    finished.append(self._execution(opened, Status.ABORTED, now))
+        finished.extend(self._ended_waiting(event, cause, now))
         self._open.clear()
         self._queued.clear()
         self._claimed.clear()
-        self._closing = False
+        self._closing = self._idle_now = False
         return tuple(finished)
+
+    def _ended_waiting(self, event: KernelEnded, cause: str, now: Moment) -> Iterator[Execution]:
+        """Close what waited: an idle kernel took the first one, and died without a word."""
+        taken = event.ending is Ending.DIED and self._idle_now and not self._open
+        for request, queued in chain.from_iterable(self._queued.values()):
+            opened = self._opened(request.msg_id)
+            opened.request, opened.queued = request, queued
+            opened.started = queued if taken else now
+            opened.error = (_UNHEARD if taken else _NEVER_RAN[event.ending]) + cause
+            if opened.recover_source():
+                yield self._execution(opened, Status.KILLED if taken else Status.ABORTED, now)
+            taken = False
 
     # steps -----------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +92,8 @@ class ServerRecorder:
         self._options = options or RecorderOptions()
         self._names = Names(environ)
         self._watched: dict[str, Watched] = {}
-        self._claims: dict[str, list[str]] = {}
+        self._claims: deque[tuple[str, str]] = deque(maxlen=CLAIM_LIMIT)
+        self._ended: Counter[str] = Counter()  # what health counts, of kernels that are gone
         self._paths: SessionPaths | None = None
         self._ears = Ears(self._feed, self.on_fault, self._options.sparing_activity)
         self._ticker: PeriodicCallback | None = None
@@ -148,9 +149,7 @@ class ServerRecorder:
         if watched is not None:
             watched.tracker.claim(msg_id)
         else:
-            while len(self._claims) >= CLAIM_LIMIT:
-                del self._claims[next(iter(self._claims))]
-            self._claims.setdefault(kernel_id, []).append(msg_id)
+            self._claims.append((kernel_id, msg_id))
 
     def health(self) -> dict[str, Any]:
         """Say how recording stands; JSON-ready. `state` is ok, behind, broken or off."""
@@ -163,9 +162,9 @@ class ServerRecorder:
             "reason": writer.get("reason") if self._started else "Recording is not switched on.",
             "kernels": len(trackers),
             "open": sum(tracker.open_count for tracker in trackers),
-            "ends_lost": sum(tracker.ends_lost for tracker in trackers),
+            "ends_lost": self._ended["lost"] + sum(one.ends_lost for one in trackers),
             "behind_gateway": sum(w.relay is not None for w in self._watched.values()),
-            "ends_unseen": sum(tracker.ends_unseen for tracker in trackers),
+            "ends_unseen": self._ended["unseen"] + sum(one.ends_unseen for one in trackers),
             "faults": dict(self._faults),
             "last_fault": self._last_fault,
         }
@@ -299,8 +298,9 @@ class ServerRecorder:
         user, source = self._names.owner
         place = Place(kernel_id, self._server, user, source, is_relayed(kernel))
         watched = self._ears.open(place, kernel)
-        for msg_id in self._claims.pop(kernel_id, []):
-            watched.tracker.claim(msg_id)
+        for claim in [claim for claim in self._claims if claim[0] == kernel_id]:
+            self._claims.remove(claim)
+            watched.tracker.claim(claim[1])
         self._watched[kernel_id] = watched
         for event, ending in (("restart", self._on_died), ("dead", self._on_dead)):
             kernel.add_restart_callback(_bound(ending, kernel_id), event)
@@ -355,6 +355,7 @@ class ServerRecorder:
         watched.tap.close()
         self._feed(kernel_id, [KernelEnded(ending)])
         del self._watched[kernel_id]
+        self._ended.update(lost=watched.tracker.ends_lost, unseen=watched.tracker.ends_unseen)
 
     # events of the server --------------------------------------------------------
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from jupyter_server.base.websocket import WebSocketMixin
+from jupyter_server.serverapp import ServerApp
+
+from blackroad_nb.cli import singleuser
 
 AFTER_IMPORT = """
 import sys
@@ -65,3 +70,19 @@ def test_it_is_in_no_list_of_commands() -> None:
     )
     assert done.returncode == 0
     assert "singleuser" not in done.stdout
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_kernel_websocket_may_miss_one_ping() -> None:
+    """The server looks for an answer before it sends each ping, the first one too."""
+    server = ServerApp()
+    server.parse_command_line(list(singleuser._OPTIONS))
+    interval, timeout = pings(server.tornado_settings)
+    assert timeout > 2 * interval
+
+
+def pings(settings: dict[str, int]) -> tuple[float, float]:
+    """Return the interval and the time limit of pings under these settings."""
+    interval = WebSocketMixin.ping_interval.fget(SimpleNamespace(settings=settings))
+    asked = SimpleNamespace(settings=settings, ping_interval=interval)
+    return interval, WebSocketMixin.ping_timeout.fget(asked)

@@ -69,6 +69,9 @@ class Case:
 
 S, E, A, K = Status.SUCCESS, Status.ERROR, Status.ABORTED, Status.KILLED
 KILLED = "The kernel died while this cell ran."
+UNHEARD = "The kernel died before it reported on this cell; most likely this cell ended it."
+NEVER_RAN = "The kernel died before it came to this cell."
+READY = (Busy("i", "kernel_info_request"), Idle("i"))
 CASES = [
     Case("success", (asked("a"), Busy("a"), Input("a", "1"), Idle("a")), ((S, "1", None),)),
     Case("a direct client", (Busy("a"), Input("a", "1"), Idle("a")), ((S, "1", None),)),
@@ -117,6 +120,60 @@ CASES = [
         "the kernel dies before it repeats the source",
         (asked("a", "7"), Busy("a"), KernelEnded(Ending.DIED)),
         ((K, "7", KILLED),),
+    ),
+    Case(
+        "the kernel dies before it says anything of a cell",
+        (*READY, asked("a", "exit"), asked("b", "2"), KernelEnded(Ending.DIED, "Code 1.")),
+        ((K, "exit", f"{UNHEARD} Code 1."), (A, "2", f"{NEVER_RAN} Code 1.")),
+    ),
+    Case(
+        "the kernel dies before it says anything of a silent request",
+        (*READY, asked("a", silent=True), asked("b", "2"), KernelEnded(Ending.DIED)),
+        ((A, "2", NEVER_RAN),),
+    ),
+    Case(
+        "a kernel that never came up dies",
+        (asked("a"), KernelEnded(Ending.DIED)),
+        ((A, "x = 1", NEVER_RAN),),
+    ),
+    Case(
+        "a kernel that came up dies, and so does the next",
+        (*READY, KernelEnded(Ending.DIED), asked("a"), KernelEnded(Ending.DIED)),
+        ((A, "x = 1", NEVER_RAN),),
+    ),
+    Case(
+        "the kernel dies in a request that is no cell",
+        (*READY, asked("a"), Busy("c", "comm_msg"), KernelEnded(Ending.DIED)),
+        ((A, "x = 1", NEVER_RAN),),
+    ),
+    Case(
+        "an idle kernel is restarted before it says anything of a cell",
+        (*READY, asked("a"), KernelEnded(Ending.RESTARTED)),
+        ((A, "x = 1", "The kernel was restarted before it came to this cell."),),
+    ),
+    Case(
+        "a cell sent between a death and the restart that follows from it",
+        (
+            *READY,
+            KernelEnded(Ending.DIED),
+            asked("a"),
+            KernelEnded(Ending.RESTARTED),
+            Busy("a"),
+            Input("a", "1"),
+            Idle("a"),
+        ),
+        ((S, "1", None),),
+    ),
+    Case(
+        "a restart by the user after one that followed from a death",
+        (
+            KernelEnded(Ending.DIED),
+            KernelEnded(Ending.RESTARTED),
+            Busy("a"),
+            Input("a", "1"),
+            KernelEnded(Ending.RESTARTED),
+        ),
+        ((K, "1", "The kernel was restarted while this cell ran."),),
     ),
     Case("death in a silent request", (Busy("a"), KernelEnded(Ending.DIED)), ()),
     Case(
@@ -262,6 +319,12 @@ def test_what_a_row_carries() -> None:
         server="server",
         queued_at=BEGIN,
     )
+
+
+def test_a_cell_that_the_kernel_did_not_report_on_began_when_it_was_sent() -> None:
+    (row,) = fed(*READY, asked("a"), KernelEnded(Ending.DIED))
+    assert (row.queued_at, row.started_at) == (BEGIN + timedelta(seconds=2),) * 2
+    assert row.duration_ms == 1000
 
 
 def test_a_direct_client_is_taken_for_the_owner() -> None:

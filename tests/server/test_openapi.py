@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 from permissions import PERMISSIONS
 from rest_client import Api, write_notebook
 from server_process import AUTHORIZATION, running_server
 
 from blackroad_nb.server.handlers import ROUTES
+from blackroad_nb.server.handlers.base import BlackRoadHandler
 from blackroad_nb.server.openapi import document, operations
 from blackroad_nb.server.schemas import COMPONENTS
 
@@ -25,6 +28,42 @@ async def test_the_document_is_served_under_the_base_url(api: Api) -> None:
     assert served["openapi"] == "3.1.0"
     assert served["servers"] == [{"url": "/a%40b"}]
     assert served["paths"].keys() == {path for path, _ in ROUTES}
+
+
+@pytest.mark.parametrize(("path", "handler"), ROUTES, ids=[path for path, _ in ROUTES])
+async def test_each_route_answers_head_and_options(
+    api: Api, path: str, handler: type[BlackRoadHandler]
+) -> None:
+    address = re.sub(r"\{\w+\}", "unknown", path).removeprefix("/blackroad/")
+    verbs = operations(handler)
+    head, options = await api("HEAD", address), await api("OPTIONS", address)
+    assert head.body == options.body == b""
+    possible = {"OPTIONS", *(verb.upper() for verb in verbs), *(["HEAD"] if "get" in verbs else [])}
+    assert set(options.headers["Allow"].split(", ")) == possible
+    if "get" in verbs:
+        whole = await api("GET", address)
+        for name in ("Content-Type", "Content-Length"):
+            assert head.headers[name] == whole.headers[name]
+        assert head.status == whole.status
+    else:
+        assert (head.status, head.headers["Allow"]) == (405, options.headers["Allow"])
+
+
+async def test_head_of_a_stream_ends_at_once(api: Api, jp_root_dir: Path) -> None:
+    write_notebook(jp_root_dir / "long.ipynb", "import time\ntime.sleep(600)")
+    run = (await api("POST", "executions", {"path": "long.ipynb"})).json["id"]
+    events = await api("HEAD", f"executions/{run}/events")
+    assert (events.status, events.headers["Content-Type"]) == (200, "text/event-stream")
+    await api("POST", f"executions/{run}/cancel", {})
+    table = await api("HEAD", "history", format="csv")
+    assert (table.status, table.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    for streamed in (events, table):
+        assert (streamed.body, streamed.headers.get("Content-Length")) == (b"", None)
+
+
+async def test_head_is_for_those_who_may_get(api: Api) -> None:
+    stranger = {"Authorization": "token wrong"}
+    assert (await api("HEAD", "notebooks", headers=stranger)).status == 403
 
 
 def test_each_verb_has_a_name_of_its_own_and_says_what_it_answers() -> None:

@@ -248,8 +248,8 @@ def test_a_kept_kernel_that_was_shut_down(play: Callable[..., None]) -> None:
 
 
 LOOK = (
-    "import os, sys\nprint(os.getpid(), os.getcwd(), os.environ['JPY_SESSION_NAME'], _dh, "
-    "sorted(k for k in globals() if not k.startswith('_')), sep='|')"
+    "import os, sys\nprint(os.getpid(), os.getcwd(), os.environ['JPY_SESSION_NAME'], __session__, "
+    "_dh, sorted(k for k in globals() if not k.startswith('_')), sep='|')"
 )
 
 
@@ -268,7 +268,7 @@ def test_warm_kernels_are_used_once_and_look_new(play: Callable[..., None]) -> N
         assert len(set(pids)) == 3
         assert texts[0][1:] == texts[1][1:] == texts[2][1:]
         folder = str(bench.root / "sub folder")
-        assert texts[1][1:3] == [folder, f"{folder}/a.ipynb"]
+        assert texts[1][1:4] == [folder, f"{folder}/a.ipynb", f"{folder}/a.ipynb"]
 
     play(scenario, warm_kernels=1)
 

@@ -107,13 +107,15 @@ async def _discard(task: asyncio.Future[KernelSession | None]) -> None:
 def _settling(cwd: Path, title: str) -> str:
     """Return code that moves a kernel into a folder and leaves no name behind.
 
-    IPython keeps the folders a user has been in as `_dh`.
+    IPython keeps the folders a user has been in as `_dh`, and ipykernel the title as
+    `__session__`.
     """
     folder = str(cwd)
     return "\n".join(
         [
             f"__import__('os').chdir({folder!r})",
             f"__import__('os').environ['JPY_SESSION_NAME'] = {title!r}",
+            f"get_ipython().user_ns['__session__'] = {title!r}",
             "get_ipython().user_ns['_dh'][:] = "
             f"[type(_)({folder!r}) for _ in get_ipython().user_ns['_dh'][:1]]",
         ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.decorator import authorized as jupyter_authorized
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
+from tornado import web
 from tornado.web import HTTPError
 
 from blackroad_nb.errors import BlackRoadError
@@ -49,9 +51,27 @@ class BlackRoadHandler(APIHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Let Jupyter sign the user in; what is polled does not count as activity."""
-        described = operations(type(self)).get((self.request.method or "").lower())
+        verb = (self.request.method or "").lower()
+        described = operations(type(self)).get("get" if verb == "head" else verb)
         self._track_activity = described is None or not described.polled
         await super().prepare()
+
+    @web.authenticated
+    def head(self, *path: str) -> Awaitable[None] | None:
+        """Answer as to GET; Tornado leaves the body out."""
+        return self.get(*path)
+
+    @allow_unauthenticated
+    def options(self, *path: str) -> None:
+        """Say what is possible here, to programs and to browsers that ask ahead."""
+        super().options(*path)
+        self.set_header("Allow", self._allowed())
+
+    def _allowed(self) -> str:
+        verbs = [*operations(type(self)), "options"]
+        if "get" in verbs:
+            verbs.insert(1, "head")
+        return ", ".join(verbs).upper()
 
     def read_request(self, described: Operation) -> Asked:
         """Check the request. Raises InvalidInput."""
@@ -75,6 +95,12 @@ class BlackRoadHandler(APIHandler):
         """Finish with a JSON document that is written already."""
         self.set_status(status)
         self.finish(text)
+
+    async def finish_head(self, media_type: str) -> None:
+        """Answer HEAD where GET sends a stream, whose length is not known."""
+        self.set_header("Content-Type", media_type)
+        await self.flush()
+        self.finish(set_content_type=media_type)
 
     def refuse(self, error: BlackRoadError) -> None:
         """Answer with a typed error; after the first byte only hanging up is honest."""
@@ -111,8 +137,7 @@ class BlackRoadHandler(APIHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer what Jupyter or Tornado refused in the same form as our own errors."""
         if status_code == 405:
-            allowed = [*operations(type(self)), "options"]
-            self.set_header("Allow", ", ".join(allowed).upper())
+            self.set_header("Allow", self._allowed())
         code = _CODES.get(status_code, "internal_error" if status_code >= 500 else "refused")
         exception = (kwargs.get("exc_info") or (None, None))[1]
         self.answer({"code": code, "message": self._message(status_code, exception)}, status_code)

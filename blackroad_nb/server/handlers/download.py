@@ -46,6 +46,9 @@ class Download(BlackRoadHandler):
     ) -> None:
         """Answer with lines as they come; errors before the first chunk are still typed."""
         kind = self._head(filename, media_type)
+        if self.request.method == "HEAD":
+            await self.finish_head(kind)
+            return
         pending, size = [head], len(head)
         async with aclosing(lines) as rows:  # type: ignore[type-var]
             try:

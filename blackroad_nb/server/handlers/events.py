@@ -42,6 +42,9 @@ class EventStream(BlackRoadHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
+        if self.request.method == "HEAD":
+            await self.finish_head("text/event-stream")
+            return
         gone = asyncio.create_task(self._gone.wait())
         try:
             with contextlib.suppress(StreamClosedError):
