@@ -168,8 +168,8 @@ class NotebookFiles(Protocol):
         """
         ...
 
-    async def delete(self, path: Path) -> None:
-        """Remove the file; one that is gone already is no error."""
+    async def delete(self, path: Path) -> bool:
+        """Remove the file, and tell whether there was one; one that is gone is no error."""
         ...
 
 

@@ -156,7 +156,7 @@ class JupyterService:
 
         async def work(parts: LocalParts) -> Notebook:
             parts.running.check_idle(id)
-            return await parts.notebooks.delete(id, delete_file)
+            return (await parts.notebooks.delete(id, delete_file))[0]
 
         return self._call(work)
 
@@ -172,6 +172,7 @@ class JupyterService:
         resume: bool = False,
         continue_on_error: bool = False,
         output: StrPath | None = None,
+        kernel: str | None = None,
     ) -> Run:
         """Run a notebook, or one cell of it, on a fresh kernel, and wait for its end.
 
@@ -186,6 +187,7 @@ class JupyterService:
             resume: go on with the first cell that did not succeed last time.
             continue_on_error: run the cells after a failed one too.
             output: write the executed notebook here; None writes in place.
+            kernel: run on this one; None takes the one that the notebook names.
 
         Raises:
             NotebookNotFound: no such notebook, or its file is gone.
@@ -205,6 +207,7 @@ class JupyterService:
             resume=resume,
             continue_on_error=continue_on_error,
             output=None if output is None else os.path.abspath(os.path.expanduser(_place(output))),
+            kernel=kernel,
             user=os_user(),
         )
 

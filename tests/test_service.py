@@ -88,6 +88,8 @@ def test_a_run_that_gets_no_kernel_raises(service: JupyterService, tmp_path: Pat
     fill(tmp_path / "demo.ipynb", "1")
     with pytest.raises(KernelNotFound, match="no kernel named 'nosuch'"):
         service.notebook_execute(notebook.id)
+    run = service.notebook_execute(notebook.id, kernel="python3")
+    assert (run.status, run.kernel) == (RunStatus.SUCCESS, "python3")
     with pytest.raises(NotebookNotFound):
         service.notebook_execute("nobody")
 
@@ -140,6 +142,7 @@ def test_wrong_types_are_refused_in_a_sentence(
             lambda: service.notebook_adopt(tmp_path / "demo.ipynb", wrong),
             lambda: service.notebook_execute(notebook.id, parameters=wrong),
             lambda: service.notebook_execute(notebook.id, output=wrong),
+            lambda: service.notebook_execute(notebook.id, kernel=wrong),
             lambda: service.execution_history(wrong),
             lambda: service.execution_history(text=wrong),
             lambda: service.execution_history(user=wrong),

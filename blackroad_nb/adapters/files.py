@@ -104,8 +104,8 @@ class DiskNotebookFiles:
     async def check_place(self, path: Path) -> None:
         await asyncio.to_thread(_check_place, path)
 
-    async def delete(self, path: Path) -> None:
-        await asyncio.to_thread(_delete, path)
+    async def delete(self, path: Path) -> bool:
+        return await asyncio.to_thread(_delete, path)
 
 
 def _read(path: Path) -> NotebookFile:
@@ -217,13 +217,13 @@ def _check_place(path: Path) -> None:
         raise _no_folder(path.parent if folder != path.parent else path) from None
 
 
-def _delete(path: Path) -> None:
-    with (
-        suppress(FileNotFoundError),
-        _told(path, "deleted"),
-        _folder(path.parent) as folder,
-    ):
-        os.unlink(path.name, dir_fd=folder)
+def _delete(path: Path) -> bool:
+    try:
+        with _told(path, "deleted"), _folder(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextmanager

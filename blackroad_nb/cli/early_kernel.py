@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 LARGEST = 1_000_000  # bytes; reading a larger file twice costs what starting early gains
 
 
-def begin(named: str) -> EarlyKernel | None:
+def begin(named: str, asked: str | None = None) -> EarlyKernel | None:
     """Start the kernel that a run of this file will most likely want.
+
+    Args:
+        asked: the kernel that the user named; None takes the file's own.
 
     Only a guess: a run that wants another one gets it, and this one is ended. Returns
     None when it is not plain what the run will want.
@@ -25,8 +28,8 @@ def begin(named: str) -> EarlyKernel | None:
     if not is_path(named) or os.environ.get(ROOTS_VARIABLE) or "\0" in named:
         return None
     path = os.path.realpath(os.path.expanduser(named))
-    kernel = _kernel_of(path)
-    if kernel is None:
+    kernel = _kernel_of(path) if asked is None else asked
+    if kernel is None or not os.path.isfile(path):
         return None
     from blackroad_nb.adapters.kernels.early import start_early
 

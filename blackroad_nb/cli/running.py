@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_execute(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run a notebook on a fresh kernel and write the outputs into it (or into --output).\n"
-        "A path that is not registered yet is registered first. Each cell may take 60 s,\n"
+        "A path that is not registered yet is registered by its first run. Each cell may take 60 s,\n"
         "or what its metadata or --timeout says. Ctrl-C cancels and keeps what was done;\n"
         "a second one ends at once. The exit code is 0 only if every cell succeeded."
     )
@@ -31,6 +31,7 @@ def add_execute(parser: argparse.ArgumentParser) -> None:
         "%(prog)s work/alpha.ipynb -p window 21 -p name '\"ada\"' --output run.ipynb",
         "%(prog)s work/alpha.ipynb --cell 3 --with-predecessors",
         "%(prog)s work/alpha.ipynb --resume",
+        "%(prog)s work/alpha.ipynb --kernel torch",
         "%(prog)s work/alpha.ipynb --json --server",
     )
     add_notebook(parser)
@@ -75,6 +76,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--output", metavar="PATH", help="write the executed notebook here, not in place"
     )
+    group.add_argument("--kernel", metavar="K", help="run on this one, not on the notebook's own")
     add_server(group, "run on this notebook server; without URL, on the one that serves the file")
     group.add_argument(
         "--detach", action="store_true", help="with --server: start the run and do not wait"
@@ -96,6 +98,8 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--with-predecessors needs --cell N.")
     if arguments.resume and arguments.cell is not None:
         raise InvalidInput("--resume and --cell exclude each other.")
+    if arguments.resume and arguments.kernel is not None:
+        raise InvalidInput("--resume keeps the kernel of the run before; leave --kernel out.")
     wanted = _wanted(arguments)
     if arguments.server is None:
         return _execute_here(arguments, wanted)
@@ -109,7 +113,7 @@ def _execute_here(arguments: argparse.Namespace, wanted: dict[str, Any]) -> int:
     from blackroad_nb.cli.signals import INTERRUPT, endings, noting
 
     with noting((INTERRUPT, *endings())) as noted:
-        early = begin(arguments.notebook)  # it boots while the rest is imported
+        early = begin(arguments.notebook, arguments.kernel)  # it boots while the rest is imported
         try:
             from blackroad_nb.cli.local_run import execute_here
 
@@ -130,6 +134,7 @@ def _wanted(arguments: argparse.Namespace) -> dict[str, Any]:
         "keep_kernel": arguments.keep_kernel,
         "parameters": _parameters(arguments),
         "output": _absolute(arguments.output),
+        "kernel": arguments.kernel,
     }
     return {name: value for name, value in wanted.items() if _is_given(value)}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blackroad_nb.core.execution import Status
+from blackroad_nb.core.kernel import check_kernel_name
 from blackroad_nb.core.parameters import check_parameters, tags
 from blackroad_nb.core.run import DEFAULT_TIMEOUT_SECONDS, CellResult, Run, RunRequest
 from blackroad_nb.errors import InvalidInput
@@ -69,6 +70,12 @@ def check_request(request: RunRequest) -> None:
         raise InvalidInput(
             "A resumed run keeps the parameters it began with; start a new run to change them."
         )
+    if request.resume and request.kernel is not None:
+        raise InvalidInput(
+            "A resumed run keeps the kernel it began with; start a new run to change it."
+        )
+    if request.kernel is not None:
+        check_kernel_name(request.kernel)
     timeout_limit(request.timeout_seconds, "The time-out")
     check_parameters(request.parameters)
 

@@ -48,6 +48,7 @@ class RunRequest:
         continue_on_error: go on after a failed cell.
         keep_kernel: leave the kernel running, so that a resume finds its state.
         output: write the executed notebook here (absolute path); None writes in place.
+        kernel: run on this kernel; None takes the one that the notebook names.
         user: who asked.
     """
 
@@ -60,6 +61,7 @@ class RunRequest:
     continue_on_error: bool = False
     keep_kernel: bool = False
     output: str | None = None
+    kernel: str | None = None
     user: str | None = None
 
 

@@ -49,7 +49,8 @@ class Preparation:
     ) -> tuple[Document, Plan]:
         document, injected, notes = file.document, None, []
         if request.parameters:
-            await self._check_language(document, notebook)
+            name = request.kernel or kernel_name(document) or notebook.kernel
+            await self._check_language(document, name)
             unknown = unknown_names(document["cells"], request.parameters)
             if unknown:
                 named = ", ".join(unknown)
@@ -63,12 +64,11 @@ class Preparation:
         plan = make_plan(document["cells"], request, injected, past)
         return document, replace(plan, notes=(*notes, *plan.notes))
 
-    async def _check_language(self, document: Document, notebook: Notebook) -> None:
-        name = kernel_name(document) or notebook.kernel
+    async def _check_language(self, document: Document, name: str) -> None:
         registered = {kernel.name: kernel.language for kernel in await self._store.list_kernels()}
         if not speaks_python(document["metadata"], name, registered.get(name)):
             raise InvalidInput(
-                f"Parameters can be written for Python notebooks only; this one names the "
+                f"Parameters can be written for Python notebooks only; this run is on the "
                 f"kernel {name!r}."
             )
 

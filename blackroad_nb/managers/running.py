@@ -265,7 +265,7 @@ class RunManager:
             status=RunStatus.PENDING,
             requested=_requested(request),
             path=str(path),
-            kernel=kernel_name(document) or notebook.kernel,
+            kernel=request.kernel or kernel_name(document) or notebook.kernel,
             user=request.user,
             owner=self._settings.server,
         )
@@ -296,7 +296,12 @@ class RunManager:
         """Say in the registry that the notebook was worked on."""
         if str(run.artefact.path) != notebook.path:
             return
-        changed = replace(notebook, updated_at=self._clock(), cell_count=run.cell_count)
+        changed = replace(
+            notebook,
+            updated_at=self._clock(),
+            cell_count=run.cell_count,
+            kernel=run.named_kernel or notebook.kernel,
+        )
         try:
             await self._store.update_notebook(changed)
         except (StoreError, NotebookNotFound):
@@ -319,10 +324,11 @@ class RunManager:
 
 
 def _inherited(request: RunRequest, earlier: Run) -> RunRequest:
-    """A resumed run goes on with the parameters and the output of the one before."""
+    """A resumed run keeps the parameters, the output and the kernel of the one before."""
     parameters = earlier.requested.get("parameters") or {}
     output = request.output or earlier.requested.get("output")
-    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
+    kernel = earlier.requested.get("kernel")
+    return replace(request, parameters=deepcopy(dict(parameters)), output=output, kernel=kernel)
 
 
 def _requested(request: RunRequest) -> dict[str, Any]:

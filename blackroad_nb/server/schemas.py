@@ -118,6 +118,7 @@ NEW_RUN = {
         continue_on_error={"type": "boolean", "default": False},
         keep_kernel={"type": "boolean", "default": False},
         output={**NOTEBOOK_PATH, "description": "Write here instead of in place."},
+        kernel={**WORD, "description": "Run on this one; else on the one the notebook names."},
     ),
     "oneOf": [{"required": ["notebook_id"]}, {"required": ["path"]}],
 }

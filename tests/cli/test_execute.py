@@ -195,6 +195,37 @@ def test_an_unknown_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> N
     done = cli("execute", str(path))
     assert done.code == KernelNotFound.exit_code
     assert "nosuch" in done.complaint
+    assert cli("list").json == []  # nothing ran, so nothing was registered
+    refused = cli("create", "Odd", str(path), "--adopt", "--kernel", "python3")
+    assert "names the kernel 'nosuch'" in refused.complaint
+    assert cli("create", "Odd", str(path), "--adopt").code == 0
+    assert cli("execute", str(path)).code == KernelNotFound.exit_code
+    assert [row["name"] for row in cli("list").json] == ["Odd"]
+
+
+def test_a_first_run_that_is_refused_registers_nothing(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("one", "1")
+    assert "no cell 7" in cli("execute", path, "--cell", "7").complaint
+    assert cli("list").json == []
+
+
+def test_a_run_on_another_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = Path(write_notebook("odd", "print(6 * 7)", "1 / 0"))
+    path.write_text(path.read_text().replace('"python3"', '"nosuch"'))
+    done = cli("execute", str(path), "--kernel", "python3", "--json")
+    assert (done.code, json.loads(done.out)["kernel"]) == (1, "python3")
+    again = cli("execute", str(path), "--resume", "--json")
+    assert (again.code, json.loads(again.out)["kernel"]) == (1, "python3")
+    assert outputs_of(str(path))[0] == "42\n"
+    assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "nosuch"
+    assert cli("list").json[0]["kernel"] == "nosuch"
+    assert (
+        "leave --kernel out"
+        in cli("execute", str(path), "--resume", "--kernel", "python3").complaint
+    )
+    assert cli("execute", str(path), "--kernel", "no such").code == 2
 
 
 def test_output_that_would_steer_a_terminal(

@@ -144,6 +144,9 @@ def test_delete_keeps_the_file_unless_asked(cli: CommandLine) -> None:
     assert cli("delete", "two.ipynb", "--file").json["file_deleted"] is True
     assert not (cli.folder / "two.ipynb").exists()
     assert cli("list").json == []
+    cli("create", "three", "three.ipynb")
+    (cli.folder / "three.ipynb").unlink()
+    assert cli("delete", "three.ipynb", "--file").json["file_deleted"] is False
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])

@@ -657,6 +657,57 @@ def test_resume_keeps_parameters_and_output(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def names_kernel(bench: RunBench, name: str) -> dict[str, Any]:
+    """Let the notebook name this kernel; return its metadata."""
+    content = json.loads(bench.path.read_text())
+    content["metadata"] = {"kernelspec": {"name": name, "display_name": name}}
+    bench.path.write_text(json.dumps(content))
+    return dict(content["metadata"])
+
+
+@pytest.mark.parametrize("output", [False, True])
+def test_a_run_on_another_kernel_leaves_the_notebooks_own(tmp_path: Path, output: bool) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(1)")
+        metadata = names_kernel(bench, "nosuch")
+        target = tmp_path / "out.ipynb" if output else bench.path
+        more = {"output": str(target)} if output else {}
+        run = await bench.run(notebook_id, kernel="python3", parameters={"n": 1}, **more)
+        assert (run.status, run.kernel) == (RunStatus.SUCCESS, "python3")
+        assert run.requested["kernel"] == "python3"
+        assert bench.kernels.started[0][0] == "python3"
+        written = json.loads(target.read_text())["metadata"]
+        written.pop("blackroad", None)
+        assert written == metadata
+        stored = await bench.notebooks.get(notebook_id)
+        assert stored.kernel == ("python3" if output else "nosuch")  # what the file names
+
+    play(tmp_path, scenario)
+
+
+def test_a_resumed_run_keeps_its_kernel(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1", "1 / 0")
+        names_kernel(bench, "nosuch")
+        assert statuses(await bench.run(notebook_id, kernel="python3")) == [OK, ERROR]
+        again = await bench.run(notebook_id, resume=True)
+        assert (again.kernel, statuses(again)) == ("python3", [OK, ERROR])
+        with pytest.raises(InvalidInput, match="keeps the kernel it began with"):
+            await bench.running.start(RunRequest(notebook_id, resume=True, kernel="python3"))
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("kernel", ["no such", "", 5])
+def test_a_kernel_that_cannot_be_one_is_refused(tmp_path: Path, kernel: Any) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        with pytest.raises(InvalidInput, match="kernel name"):
+            await bench.running.start(RunRequest(notebook_id, kernel=kernel))
+
+    play(tmp_path, scenario)
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_refused_resume_keeps_the_kernel(tmp_path: Path, kept: bool) -> None:
     async def scenario(bench: RunBench) -> None:

@@ -107,6 +107,24 @@ async def test_a_run_by_path_writes_the_file_and_the_history(
     assert [item["id"] for item in listed] == [run["id"]]
 
 
+async def test_a_run_on_another_kernel(api: Api, jp_root_dir: Path) -> None:
+    file = write_notebook(jp_root_dir / "odd.ipynb", "print(6 * 7)")
+    content = json.loads(file.read_text())
+    content["metadata"] = {"kernelspec": {"name": "nosuch", "display_name": "x"}}
+    file.write_text(json.dumps(content))
+    run = await start(api, path="odd.ipynb", kernel="python3")
+    ended = await until_final(api, run["id"])
+    assert (ended["status"], ended["kernel"]) == ("success", "python3")
+    assert json.loads(file.read_text())["metadata"] == content["metadata"]
+
+
+async def test_a_run_that_is_refused_registers_nothing(api: Api, jp_root_dir: Path) -> None:
+    write_notebook(jp_root_dir / "a.ipynb", "1")
+    reply = await api("POST", "executions", {"path": "a.ipynb", "cell": 7})
+    assert (reply.status, reply.json["code"]) == (400, "invalid_input")
+    assert (await api("GET", "notebooks")).json["items"] == []
+
+
 async def test_runs_are_listed_page_by_page(api: Api, jp_root_dir: Path) -> None:
     write_notebook(jp_root_dir / "a.ipynb", "1")
     for _ in range(3):
