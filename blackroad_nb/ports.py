@@ -135,7 +135,7 @@ class NotebookFiles(Protocol):
         ...
 
     async def create(self, path: Path, document: Document) -> None:
-        """Write a new file. Raises FileExists; never overwrites, also not in a race."""
+        """Write a new notebook; as `write_new`, which says what it raises."""
         ...
 
     async def read(self, path: Path) -> NotebookFile:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -21,6 +23,15 @@ def imported_by(statement: str) -> set[str]:
 
 def test_importing_the_name_imports_nothing_else() -> None:
     assert imported_by("import blackroad_nb") == {"blackroad_nb"}
+
+
+def test_what_it_offers_is_found_by_name() -> None:
+    import blackroad_nb
+
+    for name in blackroad_nb.__all__:
+        assert getattr(blackroad_nb, name)
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = blackroad_nb.nothing
 
 
 def test_no_module_is_named_for_nothing_in_particular() -> None:

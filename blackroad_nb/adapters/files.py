@@ -72,7 +72,7 @@ class DiskNotebookFiles:
         return Path(real)
 
     async def create(self, path: Path, document: Document) -> None:
-        await asyncio.to_thread(self.create_now, path, document)
+        await asyncio.to_thread(_write_new, path, serialize_document(document))
 
     def create_now(self, path: Path, document: Document) -> None:
         """Do what `create` does without waiting for a loop."""

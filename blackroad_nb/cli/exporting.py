@@ -22,13 +22,13 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     )
     add_examples(
         parser,
-        "%(prog)s work/alpha.ipynb",
+        "%(prog)s work/alpha.ipynb --format html",
         "%(prog)s work/alpha.ipynb --format script --output alpha.py",
         "%(prog)s work/alpha.ipynb --format markdown --stdout | less",
         "%(prog)s --list-formats",
     )
     add_notebook(parser, optional=True)
-    parser.add_argument("--format", metavar="F", default="html", help="default: html")
+    parser.add_argument("--format", metavar="F", default="ipynb", help="default: ipynb")
     parser.add_argument("--output", metavar="PATH", help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     parser.add_argument("--trusted", action="store_true", help="keep scripts in the html")

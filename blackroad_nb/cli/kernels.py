@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from blackroad_nb.cli.arguments import add_examples, seconds
 from blackroad_nb.cli.printing import print_json
@@ -44,9 +45,10 @@ def list_kernels(arguments: argparse.Namespace) -> int:
 
 def add_kernels_register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Add a kernel from the command that starts it. The command follows `--` and must\n"
-        "hold {connection_file}. The kernel is started and runs one cell before it is added\n"
-        "(unless --no-check); then JupyterLab's launcher and `create --kernel` know it."
+        "Add a kernel from the command that starts it. The command follows `--`; without\n"
+        "{connection_file} in it, `-f {connection_file}` is appended. The kernel is started\n"
+        "and runs one cell before it is added (unless --no-check); then JupyterLab's launcher\n"
+        "and `create --kernel` know it."
     )
     parser.usage = "%(prog)s NAME --language L --display-name D [OPTIONS] -- ARGV..."
     add_examples(
@@ -88,7 +90,11 @@ def register(arguments: argparse.Namespace) -> int:
         )
         return kernel_record(added)
 
-    print_json(run_with_parts(arguments, work))
+    added = run_with_parts(arguments, work)
+    print_json(added)
+    if len(added["argv"]) > len(arguments.rest):
+        appended = " ".join(added["argv"][len(arguments.rest) :])
+        print(f"Note: the command got {appended!r} at its end.", file=sys.stderr)
     return 0
 
 

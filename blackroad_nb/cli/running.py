@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def add_execute(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run a notebook on a fresh kernel and write the outputs into it (or into --output).\n"
-        "A path that is not registered yet is registered by its first run. Each cell may take 60 s,\n"
-        "or what its metadata or --timeout says. Ctrl-C cancels and keeps what was done;\n"
-        "a second one ends at once. The exit code is 0 only if every cell succeeded."
+        "A path that is not registered yet is registered by its first run. Each cell may\n"
+        "take 60 s, or what its metadata or --timeout says. Ctrl-C cancels and keeps what was\n"
+        "done; a second one ends at once. The exit code is 0 only if every cell succeeded."
     )
     add_examples(
         parser,

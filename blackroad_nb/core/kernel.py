@@ -84,8 +84,16 @@ def check_kernel(name: str, language: str, display_name: str, argv: Sequence[str
         raise InvalidInput(f"The argv is longer than {ARGV_LIMIT} characters; shorten it.")
     if any("\0" in word for word in argv):
         raise InvalidInput("A word of the argv holds a NUL character; remove it.")
-    if not any(CONNECTION_FILE in word for word in argv):
-        raise InvalidInput(f"The argv must hold {CONNECTION_FILE}, the file the kernel reads.")
+
+
+def completed_argv(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command with `-f {connection_file}` at its end, unless it names that file.
+
+    `-f` is what ipykernel, and most kernels after it, read the file's name from.
+    """
+    if any(CONNECTION_FILE in word for word in argv):
+        return tuple(argv)
+    return (*argv, "-f", CONNECTION_FILE)
 
 
 def check_environment(env: Mapping[str, str]) -> None:

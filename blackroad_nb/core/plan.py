@@ -13,6 +13,7 @@ from typing import Any
 
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.kernel import check_kernel_name
+from blackroad_nb.core.kinds import check_flag
 from blackroad_nb.core.parameters import check_parameters, tags
 from blackroad_nb.core.run import DEFAULT_TIMEOUT_SECONDS, CellResult, Run, RunRequest
 from blackroad_nb.errors import InvalidInput
@@ -60,6 +61,8 @@ def check_request(request: RunRequest) -> None:
     Raises:
         InvalidInput: says which value is wrong and what it may be.
     """
+    for flag in ("with_predecessors", "resume", "continue_on_error", "keep_kernel"):
+        check_flag(getattr(request, flag), flag)
     if request.cell is not None and not _is_index(request.cell):
         raise InvalidInput(f"The cell must be a whole number from 0, not {request.cell!r}.")
     if request.with_predecessors and request.cell is None:

@@ -122,7 +122,12 @@ def run_record(run: Run) -> Record:
         "kernel_id": run.kernel_id,
         "artefact": run.artefact,
         "cells": [
-            {**asdict(cell), "status": cell.status.value, "outputs": list(cell.outputs)}
+            {
+                **asdict(cell),
+                "status": cell.status.value,
+                "outputs": list(cell.outputs),
+                "started_at": timestamp(cell.started_at),
+            }
             for cell in run.cells
         ],
         "message": run.message,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from blackroad_nb.core.document import digest, serialize_document
-from blackroad_nb.core.export import default_file_name
+from blackroad_nb.core.export import DEFAULT_FORMAT, default_file_name
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.errors import FileChanged, FileExists, InvalidInput, NotebookExists
 from blackroad_nb.ports import Exported, Exporter, ExportFormat, NotebookFiles, Store
@@ -26,7 +26,7 @@ class ExportManager:
         return await self._exporter.formats()
 
     async def export(
-        self, notebook_id: str, format: str = "html", trusted: bool = False
+        self, notebook_id: str, format: str = DEFAULT_FORMAT, trusted: bool = False
     ) -> Exported:
         """Return the notebook, as its file is now, in another format.
 
@@ -46,7 +46,7 @@ class ExportManager:
     async def export_file(
         self,
         notebook_id: str,
-        format: str = "html",
+        format: str = DEFAULT_FORMAT,
         destination: str | None = None,
         overwrite: bool = False,
         trusted: bool = False,
@@ -95,9 +95,15 @@ class ExportManager:
         return await self._exporter.export(serialize_document(document), path.stem, format, trusted)
 
     async def _check_destination(self, target: Path, format: str) -> None:
-        if target.suffix.lower() == SUFFIX and format not in ("ipynb", "notebook"):
+        suffix, is_notebook = target.suffix.lower(), format in ("ipynb", "notebook")
+        if suffix == SUFFIX and not is_notebook:
             raise InvalidInput(
                 f"A {format} export must not be named {target.name!r}; end it otherwise."
+            )
+        if suffix not in ("", SUFFIX) and is_notebook:
+            raise InvalidInput(
+                f"{target.name!r} does not end in {SUFFIX}, as a {format} export must; "
+                "name the format that you want, or end it so."
             )
         if await self._store.find_notebook(str(target)):
             raise NotebookExists(

@@ -219,6 +219,7 @@ class RunPass:
             duration_ms=outcome.duration_ms,
             error=outcome.error,
             outputs=tuple(kept),
+            started_at=outcome.started_at,
         )
         self.log.add_finished(result)
         return result

@@ -137,8 +137,7 @@ NEW_KERNEL = closed(
         "minItems": 1,
         "maxItems": 1000,
         "items": {**TEXT, "minLength": 1},
-        "contains": {"pattern": r"\{connection_file\}"},
-        "x-must": "must hold {connection_file}, the file the kernel reads",
+        "description": "`-f {connection_file}` is appended where that file is not named.",
     },
     env={"type": "object", "additionalProperties": TEXT, "default": {}},
     check={"type": "boolean", "default": True, "description": "Start it and run one cell first."},
@@ -169,6 +168,7 @@ _CELL = _whole(
     duration_ms=_or_null("integer"),
     error=_or_null("string"),
     outputs={"type": "array", "items": {"type": "object"}},
+    started_at=_or_null("string", format="date-time"),
 )
 COMPONENTS: dict[str, Schema] = {
     "Error": closed(("code", "message"), code=TEXT, message=TEXT),

@@ -37,6 +37,15 @@ def test_list_shows_the_newest_first(cli: CommandLine) -> None:
     assert cli("list", "--limit", "2").json == listed[:2]
 
 
+def test_a_new_notebook_gets_its_folder(cli: CommandLine) -> None:
+    made = cli("create", "My First Notebook", "notebooks/demo.ipynb").json
+    assert made["path"] == str(cli.folder / "notebooks" / "demo.ipynb")
+    assert Path(made["path"]).is_file()
+    outside = replace(cli, environment={"NOTEBOOK_ROOTS": str(cli.folder / "notebooks")})
+    assert outside("create", "Out", "elsewhere/demo.ipynb").code == 2
+    assert not (cli.folder / "elsewhere").exists()
+
+
 def test_the_glance_and_the_careful_reader_agree(cli: CommandLine, tmp_path: Path) -> None:
     cli("create", 'q"uo\u2028te \N{SNOWMAN}', "a.ipynb")
     cli("create", "b", "b.ipynb", "--kernel", "other")
