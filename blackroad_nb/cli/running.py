@@ -28,7 +28,7 @@ def add_execute(parser: argparse.ArgumentParser) -> None:
     add_examples(
         parser,
         "%(prog)s work/alpha.ipynb",
-        "%(prog)s work/alpha.ipynb -p window 21 -p name '\"ada\"' --output run.ipynb",
+        "%(prog)s work/alpha.ipynb -p window 21 -p shift=-1e-5 --output run.ipynb",
         "%(prog)s work/alpha.ipynb --cell 3 --with-predecessors",
         "%(prog)s work/alpha.ipynb --resume",
         "%(prog)s work/alpha.ipynb --kernel torch",
@@ -62,11 +62,18 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-p",
         "--parameter",
-        metavar=("NAME", "VALUE"),
-        nargs=2,
+        metavar="NAME VALUE",
         action="append",
         default=[],
-        help="a value: JSON where it is JSON (3, true, [1, 2]), else text",
+        help="a number, True, False, None or JSON ([1, 2], true), else text; also NAME=VALUE",
+    )
+    group.add_argument(
+        "-r",
+        "--parameter-raw",
+        metavar="NAME VALUE",
+        action="append",
+        default=[],
+        help="a text, whatever it looks like; also NAME=VALUE",
     )
     group.add_argument("--parameters-file", metavar="F", help="a file that holds a JSON object")
 
@@ -148,20 +155,23 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    from blackroad_nb.core.parameters import value_of
+
     values: dict[str, Any] = {}
     if arguments.parameters_file:
         values.update(_read_object(arguments.parameters_file))
-    values.update({name: _value(text) for name, text in arguments.parameter})
+    values.update({name: value_of(text) for name, text in map(_pair, arguments.parameter)})
+    values.update(map(_pair, arguments.parameter_raw))
     return values
 
 
-def _value(text: str) -> Any:
-    import json
+def _pair(word: str) -> tuple[str, str]:
+    from blackroad_nb.errors import InvalidInput
 
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return text
+    name, separator, value = word.partition("=")
+    if not separator:
+        raise InvalidInput(f"the parameter {name!r} has no value; give NAME VALUE or NAME=VALUE.")
+    return name, value
 
 
 def _no_constant(name: str) -> Any:

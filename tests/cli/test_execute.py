@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from blackroad_nb.errors import KernelNotFound
+from blackroad_nb.cli.parsing import parse
+from blackroad_nb.cli.running import _parameters
+from blackroad_nb.errors import InvalidInput, KernelNotFound
 from tests.cli.conftest import CommandLine, WriteNotebook
 
 TOOK = re.compile(r"\(\d+ms\)")
@@ -87,13 +89,57 @@ def test_parameters_from_words_and_file(cli: CommandLine, write_notebook: WriteN
     (cli.folder / "p.json").write_text('{"a": [1, null], "b": "file"}')
     done = cli(
         "execute", path, "--parameters-file", "p.json",
-        "-p", "b", "word", "-p", "c", "-7", "-p", "d", '"8"',
+        "-p", "b", "word", "-p", "c", "False", "-p", "d", "-Infinity",
         "--output", "out.ipynb",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "[[1, None], 'word', -7, '8']" in done.out
+    assert "[[1, None], 'word', False, -inf]" in done.out
     assert outputs_of(path) == ["", ""]
-    assert "[[1, None], 'word', -7, '8']\n" in outputs_of(str(cli.folder / "out.ipynb"))
+    assert "[[1, None], 'word', False, -inf]\n" in outputs_of(str(cli.folder / "out.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["-p", "a", "False"], False),
+        (["-p", "a", "-1e5"], -1e5),
+        (["-p", "a", "-abc"], "-abc"),
+        (["-p", "a", "--x"], "--x"),
+        (["-p", "a", "-p"], "-p"),
+        (["-p", "a", "--"], "--"),
+        (["-p", "a", ""], ""),
+        (["-p", "a", "b=c"], "b=c"),
+        (["-p", "a=-1e5"], -1e5),
+        (["-p", "a="], ""),
+        (["-p", "a=b=c"], "b=c"),
+        (["--parameter", "a", "--cell"], "--cell"),
+        (["--parameter=a=-3"], -3),
+        (["-p", "a", "1", "-p", "a=2"], 2),
+        (["-r", "a", "-007"], "-007"),
+        (["--parameter-raw", "a=False"], "False"),
+        (["-p", "a", "1", "-r", "a", "1"], "1"),
+    ],
+    ids=str,
+)
+def test_how_a_parameter_may_be_written(words: list[str], value: object) -> None:
+    found = _parameters(parse("execute", [*words, "x.ipynb", "--timeout", "5"]))
+    assert found == {"a": value}
+    assert type(found["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-p"], "expected one argument"),
+        (["-p", "a"], "'a' has no value"),
+        (["--cell", "0", "--cell", "1"], "--cell is given twice"),
+        (["--output", "a.ipynb", "--output", "a.ipynb"], "--output is given twice"),
+    ],
+    ids=str,
+)
+def test_options_that_are_not_clear(words: list[str], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        _parameters(parse("execute", ["x.ipynb", *words]))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from blackroad_nb.core.parameters import (
     speaks_python,
     tags,
     unknown_names,
+    value_of,
 )
 from blackroad_nb.errors import InvalidInput
 
@@ -40,6 +41,47 @@ def test_a_literal_evaluates_to_the_value(value: object) -> None:
     found = eval(literal(value), {"float": float, "__builtins__": {}})
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("True", True),
+        ("False", False),
+        ("None", None),
+        ("true", True),
+        ("null", None),
+        ("TRUE", "TRUE"),
+        ("-7", -7),
+        ("+7", 7),
+        ("007", 7),
+        ("1_000", 1000),
+        ("-1e5", -1e5),
+        (".5", 0.5),
+        ("Infinity", math.inf),
+        ("-Infinity", -math.inf),
+        ("-inf", -math.inf),
+        ('"8"', "8"),
+        ("[1, null]", [1, None]),
+        ("[1, None]", "[1, None]"),
+        ('{"a": true}', {"a": True}),
+        ("[" * 100_000, "[" * 100_000),
+        ("9" * 5000, math.inf),
+        ("--x", "--x"),
+        ("a=b", "a=b"),
+        ("", ""),
+        ("2026-01-31", "2026-01-31"),
+    ],
+    ids=lambda held: str(held)[:12],
+)
+def test_what_a_typed_value_is(text: str, value: object) -> None:
+    found = value_of(text)
+    assert (type(found), found) == (type(value), value)
+
+
+def test_nan_is_a_number() -> None:
+    assert math.isnan(value_of("NaN"))
+    assert math.isnan(value_of("nan"))
 
 
 def test_nan_and_infinities_are_kept() -> None:
