@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blackroad_nb.core.document import Document, code_cell, kernel_name
+from blackroad_nb.core.document import Document, code_cell, kernel_name, repair_ids
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.parameters import inject, speaks_python, unknown_names
 from blackroad_nb.core.plan import Earlier, Plan, make_plan
@@ -48,6 +48,7 @@ class Preparation:
         kernel: RunningKernel | None,
     ) -> tuple[Document, Plan]:
         document, injected, notes = file.document, None, []
+        repair_ids(document)
         if request.parameters:
             name = request.kernel or kernel_name(document) or notebook.kernel
             await self._check_language(document, name)
@@ -56,6 +57,8 @@ class Preparation:
                 named = ", ".join(unknown)
                 notes.append(f"No default in the cell tagged `parameters`: {named}.")
             new = code_cell("", self._new_id()[:8])
+            if document["nbformat_minor"] < 5:  # before 4.5 a cell has no id
+                del new["id"]
             cells, injected, moved = inject(document["cells"], request.parameters, new)
             if request.cell is not None and not request.resume and request.cell >= injected:
                 request = replace(request, cell=request.cell + moved)

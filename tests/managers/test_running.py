@@ -635,7 +635,7 @@ def test_resume_without_the_kernel_runs_all_again_and_says_so(tmp_path: Path) ->
         bench.path.write_text(json.dumps(content))
         second = await bench.run(notebook_id, resume=True)
         assert second.status is RunStatus.SUCCESS
-        assert "were run again" in (second.message or "")
+        assert "ran again" in (second.message or "")
         assert [row.cell_index for row in await bench.rows(second.id)] == [0, 1, 2]
 
     play(tmp_path, scenario)
@@ -694,6 +694,41 @@ def test_a_resumed_run_keeps_its_kernel(tmp_path: Path) -> None:
         assert (again.kernel, statuses(again)) == ("python3", [OK, ERROR])
         with pytest.raises(InvalidInput, match="keeps the kernel it began with"):
             await bench.running.start(RunRequest(notebook_id, resume=True, kernel="python3"))
+
+    play(tmp_path, scenario)
+
+
+def test_a_notebook_of_another_format_runs_and_keeps_its_cells(tmp_path: Path) -> None:
+    future = {"cell_type": "future cell", "metadata": {"tags": ["parameters"]}, "key": "value"}
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(n)")
+        content = json.loads(bench.path.read_text())
+        del content["cells"][0]["id"]
+        content["cells"].append(future)
+        del content["nbformat_minor"]
+        bench.path.write_text(json.dumps(content))
+        assert statuses(await bench.run(notebook_id, cell=0, parameters={"n": 7})) == [OK, OK]
+        cells = json.loads(bench.path.read_text())["cells"]
+        assert cells[1] == future
+        assert [cell.get("id") for cell in cells] == [None, None, None]
+
+    play(tmp_path, scenario)
+
+
+def test_a_run_repairs_ids_and_a_resume_knows_them_again(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 1", "1 / 0")
+        content = json.loads(bench.path.read_text())
+        for cell in content["cells"]:
+            cell["id"] = "same"
+        bench.path.write_text(json.dumps(content))
+        target = tmp_path / "out.ipynb"
+        first = await bench.run(notebook_id, output=str(target), keep_kernel=True)
+        assert [cell.cell_id for cell in first.cells] == ["same", "cell-1"]
+        assert [cell["id"] for cell in bench.cells(target)] == ["same", "cell-1"]
+        second = await bench.run(notebook_id, resume=True)
+        assert "Resumed at cell 1" in (second.message or "")
 
     play(tmp_path, scenario)
 
