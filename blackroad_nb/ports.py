@@ -314,6 +314,10 @@ class Kernelspecs(Protocol):
         """Raises KernelNotFound."""
         ...
 
+    async def remove_broken(self, name: str) -> None:
+        """Remove what is left of a kernelspec of ours that Jupyter cannot read any more."""
+        ...
+
 
 class TemplateSource(Protocol):
     """Where notebooks to start from lie."""

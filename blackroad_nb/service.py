@@ -345,7 +345,7 @@ class JupyterService:
 
     # kernels -------------------------------------------------------------------
     def list_kernels(self) -> list[KernelInfo]:
-        """Return the kernels that can be started here."""
+        """Return the kernels of this machine; a registered one that is gone says so."""
 
         async def work(parts: LocalParts) -> list[KernelInfo]:
             return list(await parts.kernels.list())
@@ -368,7 +368,8 @@ class JupyterService:
         Args:
             argv: the command; without `{connection_file}` in it, `-f {connection_file}` is
                 appended, as the result's `argv` shows.
-            env: variables for the kernel.
+            env: variables for the kernel. Jupyter replaces `$NAME` in a value when the
+                kernel starts; `$$` stands for a `$`.
             check: start it and run one cell before it is added.
             timeout: seconds the check may take.
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 def add_kernels(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Print the kernels that can be started here as a JSON list; `registered` marks\n"
-        "those that were added by `kernels register`."
+        "Print the kernels of this machine as a JSON list; `registered` marks those that were\n"
+        "added by `kernels register`. One of those that cannot be started any more says why\n"
+        "under `problem`, until it is unregistered."
     )
     add_examples(
         parser,
@@ -60,7 +61,11 @@ def add_kernels_register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", metavar="L", required=True, help="such as python or r")
     parser.add_argument("--display-name", metavar="D", required=True, help="what launchers show")
     parser.add_argument(
-        "--env", metavar="K=V", action="append", default=[], help="a variable for the kernel"
+        "--env",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="a variable for the kernel; $NAME is expanded, $$ is a $",
     )
     parser.add_argument("--no-check", action="store_true", help="add it without starting it")
     _add_timeout(parser)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from blackroad_nb.core.document import digest, serialize_document
 from blackroad_nb.core.export import DEFAULT_FORMAT, default_file_name
-from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.errors import FileChanged, FileExists, InvalidInput, NotebookExists
 from blackroad_nb.ports import Exported, Exporter, ExportFormat, NotebookFiles, Store
 
@@ -26,11 +25,12 @@ class ExportManager:
         return await self._exporter.formats()
 
     async def export(
-        self, notebook_id: str, format: str = DEFAULT_FORMAT, trusted: bool = False
+        self, notebook: str | Path, format: str = DEFAULT_FORMAT, trusted: bool = False
     ) -> Exported:
         """Return the notebook, as its file is now, in another format.
 
         Args:
+            notebook: its id, or the path of a file, which need not be registered.
             trusted: keep scripts and whatever else outputs may do. HTML that is not
                 trusted runs nothing and fetches nothing.
 
@@ -41,11 +41,11 @@ class ExportManager:
             ExportUnavailable: this machine lacks what the format needs.
             ExportFailed: the converter gave up on this notebook.
         """
-        return await self._export(await self._store.get_notebook(notebook_id), format, trusted)
+        return await self._export(await self._source(notebook), format, trusted)
 
     async def export_file(
         self,
-        notebook_id: str,
+        notebook: str | Path,
         format: str = DEFAULT_FORMAT,
         destination: str | None = None,
         overwrite: bool = False,
@@ -56,6 +56,7 @@ class ExportManager:
         Each file appears whole or not at all, the document after what it refers to.
 
         Args:
+            notebook: its id, or the path of a file, which need not be registered.
             destination: a file under the allowed roots; None for one beside the
                 notebook, named like it.
             overwrite: replace earlier exports at the same place.
@@ -63,18 +64,17 @@ class ExportManager:
         Raises:
             FileExists: something is there already and `overwrite` is false.
             PathNotAllowed: the destination leads outside the allowed roots.
-            NotebookExists: the destination is a registered notebook.
+            NotebookExists: the destination is a registered notebook, or this one.
             InvalidInput: the destination cannot be written, or what `export` raises.
         """
-        notebook = await self._store.get_notebook(notebook_id)
+        source = await self._source(notebook)
         if destination is not None:  # refused before the work, not after it
-            await self._check_destination(self._files.resolve(destination), format)
-        exported = await self._export(notebook, format, trusted)
-        source = Path(notebook.path)
+            await self._check_destination(self._files.resolve(destination), source, format)
+        exported = await self._export(source, format, trusted)
         target = self._files.resolve(
             destination or source.with_name(default_file_name(source.stem, exported.extension))
         )
-        await self._check_destination(target, format)
+        await self._check_destination(target, source, format)
         files = {
             self._files.resolve(target.parent / name): content
             for name, content in exported.resources.items()
@@ -89,12 +89,16 @@ class ExportManager:
         """Stop the exporter, also in the middle of an export."""
         self._exporter.close()
 
-    async def _export(self, notebook: Notebook, format: str, trusted: bool) -> Exported:
-        path = self._files.resolve(notebook.path)
+    async def _source(self, notebook: str | Path) -> Path:
+        if isinstance(notebook, str):
+            notebook = Path((await self._store.get_notebook(notebook)).path)
+        return self._files.resolve(notebook)
+
+    async def _export(self, path: Path, format: str, trusted: bool) -> Exported:
         document = (await self._files.read(path)).document
         return await self._exporter.export(serialize_document(document), path.stem, format, trusted)
 
-    async def _check_destination(self, target: Path, format: str) -> None:
+    async def _check_destination(self, target: Path, source: Path, format: str) -> None:
         suffix, is_notebook = target.suffix.lower(), format in ("ipynb", "notebook")
         if suffix == SUFFIX and not is_notebook:
             raise InvalidInput(
@@ -105,9 +109,9 @@ class ExportManager:
                 f"{target.name!r} does not end in {SUFFIX}, as a {format} export must; "
                 "name the format that you want, or end it so."
             )
-        if await self._store.find_notebook(str(target)):
+        if target == source or await self._store.find_notebook(str(target)):
             raise NotebookExists(
-                f"{str(target)!r} is a registered notebook and is never replaced by an export; "
+                f"{str(target)!r} is a notebook of yours and is never replaced by an export; "
                 "choose another file."
             )
 

@@ -130,7 +130,9 @@ class KernelRegistry:
         check_text(name, "The kernel name")
         found = next((spec for spec in await self._specs.list() if spec.name == name.lower()), None)
         if found is None:
-            raise KernelNotFound(f"There is no kernel named {name!r} here; see `kernels`.")
+            raise KernelNotFound(
+                f"There is no kernel named {name!r} here; list the kernels to see their names."
+            )
         return await self._check(found.name, found.language, timeout_seconds)
 
     async def unregister(self, name: str) -> None:
@@ -146,7 +148,11 @@ class KernelRegistry:
         if name in specs and (specs[name].registered or not row):
             await self._specs.remove(name)  # raises when it is not ours
         elif not row:
-            raise KernelNotFound(f"No kernel named {name!r} is registered; see `kernels`.")
+            raise KernelNotFound(
+                f"No kernel named {name!r} is registered; list the kernels to see their names."
+            )
+        elif name not in specs:
+            await self._specs.remove_broken(name)
         if row:
             await self._store.delete_kernel(name)
 

@@ -69,9 +69,11 @@ class NotebookManager:
             check_kernel_name(kernel)
         resolved = self._files.resolve(path)
         if resolved.suffix != SUFFIX:
-            raise InvalidInput(f"The path must end in {SUFFIX}; {resolved.name!r} does not.")
+            raise InvalidInput(f"The path must end in {SUFFIX}; {str(resolved)!r} does not.")
         if await self.find(resolved):
-            raise NotebookExists(f"{str(resolved)!r} is registered already; see `list`.")
+            raise NotebookExists(
+                f"{str(resolved)!r} is registered already; list the notebooks to see its id."
+            )
         if adopt:
             document = (await self._files.read(resolved)).document
             _check_same_kernel(resolved, kernel_name(document), kernel)

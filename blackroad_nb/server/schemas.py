@@ -139,7 +139,12 @@ NEW_KERNEL = closed(
         "items": {**TEXT, "minLength": 1},
         "description": "`-f {connection_file}` is appended where that file is not named.",
     },
-    env={"type": "object", "additionalProperties": TEXT, "default": {}},
+    env={
+        "type": "object",
+        "additionalProperties": TEXT,
+        "default": {},
+        "description": "Jupyter replaces $NAME in a value at the start; $$ stands for a $.",
+    },
     check={"type": "boolean", "default": True, "description": "Start it and run one cell first."},
     timeout_seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 600, "default": 60},
 )

@@ -41,6 +41,12 @@ def test_the_notebook_format_is_written_unless_another_is_named(
     assert "'other.html' does not end in .ipynb" in refused.complaint
 
 
+def test_a_path_need_not_be_registered(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    told = cli("export", write_notebook("stray", "x = 1"), "--format", "script", "--json").json
+    assert (told["id"], told["path"]) == (None, str(cli.folder / "stray.py"))
+    assert cli("list").json == []
+
+
 def test_nothing_is_overwritten_unasked(cli: CommandLine, registered: str) -> None:
     there = cli.folder / "demo.py"
     there.write_text("mine")

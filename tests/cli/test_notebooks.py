@@ -119,6 +119,7 @@ def test_names_come_back_as_they_were_given(cli: CommandLine, name: str) -> None
         ("Demo", "demo.txt", 2, ".ipynb"),
         ("Demo", "", 2, "path"),
         ("Demo", "missing/folder/demo.ipynb", 2, "cannot be written"),
+        ("Demo", "/", 2, "must end in .ipynb; '/' does not"),
         ("Demo", f"{'x' * 300}.ipynb", 2, "too long"),
     ],
 )

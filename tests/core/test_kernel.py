@@ -41,7 +41,7 @@ def test_a_good_registration_is_accepted() -> None:
         ({"name": ".hidden"}, "kernel name"),
         ({"name": "ü"}, "kernel name"),
         ({"name": "a\n"}, "kernel name"),
-        ({"name": "a" * 101}, "kernel name"),
+        ({"name": "a" * 101}, "kernel name has 101 characters; 100 is the most"),
         ({"language": " "}, "language"),
         ({"display_name": "a\x1b[31m"}, "display name"),
         ({"argv": []}, "argv"),

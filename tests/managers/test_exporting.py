@@ -89,6 +89,20 @@ def test_an_export_lies_beside_its_notebook(root: Path) -> None:
     assert names(root) == ["my report.html", "my report.ipynb"]
 
 
+def test_a_path_need_not_be_registered(root: Path) -> None:
+    stray = root / "stray.ipynb"
+    stray.write_bytes(serialize_document(new_document("python3", "a")))
+    assert export(root, lambda manager: manager.export(stray, "html")).body == b"stray as html"
+    written = export(root, lambda manager: manager.export_file(stray, "html"))
+    assert written == root / "stray.html"
+    with pytest.raises(NotebookExists):
+        export(root, lambda manager: manager.export_file(stray, "ipynb", str(stray), True))
+    with pytest.raises(PathNotAllowed):
+        export(root, lambda manager: manager.export(root.parent / "x.ipynb"))
+    with pytest.raises(NotebookNotFound):
+        export(root, lambda manager: manager.export(root / "none.ipynb"))
+
+
 def test_a_format_that_was_not_named_is_ipynb(root: Path) -> None:
     written = export(root, lambda manager: manager.export_file("n"))
     assert written == root / "my report-export.ipynb"
