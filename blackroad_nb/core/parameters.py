@@ -21,6 +21,7 @@ TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 
 _WORDS = {"True": True, "False": False, "None": None}
+_FLOAT = "$float"
 _DEPTH = 40  # Python's own parser gives up at about 100 nested brackets
 _INTEGER_BITS = 14_000  # 4300 digits: what Python turns into text by default
 
@@ -87,6 +88,28 @@ def _items(value: Mapping[Any, Any], depth: int) -> list[str]:
     if not all(isinstance(key, str) for key in value):
         raise InvalidInput("it holds an object whose keys are not all text.")
     return [f"{key!r}: {literal(item, depth)}" for key, item in value.items()]
+
+
+def as_json(value: Any) -> Any:
+    """Return the value as JSON can hold it: `{"$float": "nan"}` for a float that it cannot."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: repr(float(value))}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
+
+
+def from_json(value: Any) -> Any:
+    """Return what `as_json` was given."""
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if list(value) == [_FLOAT] and value[_FLOAT] in ("nan", "inf", "-inf"):
+        return float(value[_FLOAT])
+    return {key: from_json(item) for key, item in value.items()}
 
 
 def injected_source(parameters: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from uuid import uuid4
 from blackroad_nb.core.document import kernel_name
 from blackroad_nb.core.history import Page
 from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.parameters import as_json, from_json
 from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import Run, RunEvent, RunRequest, RunStatus
 from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
@@ -328,11 +328,11 @@ def _inherited(request: RunRequest, earlier: Run) -> RunRequest:
     parameters = earlier.requested.get("parameters") or {}
     output = request.output or earlier.requested.get("output")
     kernel = earlier.requested.get("kernel")
-    return replace(request, parameters=deepcopy(dict(parameters)), output=output, kernel=kernel)
+    return replace(request, parameters=from_json(parameters), output=output, kernel=kernel)
 
 
 def _requested(request: RunRequest) -> dict[str, Any]:
-    values = asdict(request)
+    values = {**asdict(request), "parameters": as_json(request.parameters)}
     for name in ("notebook_id", "user"):
         del values[name]
     return values

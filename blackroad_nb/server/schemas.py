@@ -113,7 +113,11 @@ NEW_RUN = {
             "maximum": 366 * _DAY_SECONDS,
             "description": "Per cell; 0 for none. Else the cell's own, else 60.",
         },
-        parameters={"type": "object", "default": {}},
+        parameters={
+            "type": "object",
+            "default": {},
+            "description": 'JSON; NaN and infinities as {"$float": "nan"}, "inf" or "-inf".',
+        },
         resume={"type": "boolean", "default": False},
         continue_on_error={"type": "boolean", "default": False},
         keep_kernel={"type": "boolean", "default": False},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import sys
 from typing import Any
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from blackroad_nb.core.document import code_cell
 from blackroad_nb.core.parameters import (
+    as_json,
     check_parameters,
+    from_json,
     inject,
     injected_source,
     literal,
@@ -77,6 +80,24 @@ def test_a_literal_evaluates_to_the_value(value: object) -> None:
 def test_what_a_typed_value_is(text: str, value: object) -> None:
     found = value_of(text)
     assert (type(found), found) == (type(value), value)
+
+
+@given(VALUES)
+def test_a_recorded_value_comes_back(value: object) -> None:
+    assert from_json(json.loads(json.dumps(as_json(value), allow_nan=False))) == value
+
+
+def test_a_recorded_value_may_be_no_json_number() -> None:
+    value = {"a": [math.inf, -math.inf, 1.5], "b": math.nan}
+    assert as_json(value) == {
+        "a": [{"$float": "inf"}, {"$float": "-inf"}, 1.5],
+        "b": {"$float": "nan"},
+    }
+    back = from_json(as_json(value))
+    assert back["a"] == value["a"]
+    assert math.isnan(back["b"])
+    for other in ({"$float": "x"}, {"$float": 5}, {"$float": "nan", "more": 1}):
+        assert from_json(other) == other
 
 
 def test_nan_is_a_number() -> None:

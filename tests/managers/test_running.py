@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from run_bench import RunBench, run_bench
 from blackroad_nb.adapters.fake_kernels import FakeKernelRunner
 from blackroad_nb.adapters.memory import MemoryStore
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.rendering import run_record
 from blackroad_nb.core.run import Run, RunRequest, RunStatus
 from blackroad_nb.errors import (
     FileExists,
@@ -641,18 +643,20 @@ def test_resume_without_the_kernel_runs_all_again_and_says_so(tmp_path: Path) ->
     play(tmp_path, scenario)
 
 
-def test_resume_keeps_parameters_and_output(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("value", "shown"), [(7, "7\n"), (math.nan, "nan\n")])
+def test_resume_keeps_parameters_and_output(tmp_path: Path, value: object, shown: str) -> None:
     async def scenario(bench: RunBench) -> None:
         target = tmp_path / "out.ipynb"
         notebook_id = await bench.notebook("print(n)", "1/0")
-        first = await bench.run(notebook_id, parameters={"n": 7}, output=str(target))
+        first = await bench.run(notebook_id, parameters={"n": value}, output=str(target))
+        json.dumps(run_record(first), allow_nan=False)
         assert first.status is RunStatus.ERROR
         content = json.loads(bench.path.read_text())
         content["cells"][1]["source"] = "print('fixed')"
         bench.path.write_text(json.dumps(content))
         second = await bench.run(notebook_id, resume=True)
         assert second.artefact == str(target)
-        assert bench.texts(target)[1:] == ["7\n", "fixed\n"]
+        assert bench.texts(target)[1:] == [shown, "fixed\n"]
 
     play(tmp_path, scenario)
 

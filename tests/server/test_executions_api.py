@@ -112,10 +112,13 @@ async def test_a_run_on_another_kernel(api: Api, jp_root_dir: Path) -> None:
     content = json.loads(file.read_text())
     content["metadata"] = {"kernelspec": {"name": "nosuch", "display_name": "x"}}
     file.write_text(json.dumps(content))
-    run = await start(api, path="odd.ipynb", kernel="python3")
+    run = await start(api, path="odd.ipynb", kernel="python3", parameters={"n": {"$float": "nan"}})
     ended = await until_final(api, run["id"])
     assert (ended["status"], ended["kernel"]) == ("success", "python3")
-    assert json.loads(file.read_text())["metadata"] == content["metadata"]
+    assert ended["requested"]["parameters"] == {"n": {"$float": "nan"}}
+    written = json.loads(file.read_text())
+    assert written["metadata"] == content["metadata"]
+    assert "".join(written["cells"][0]["source"]).endswith('n = float("nan")')
 
 
 async def test_a_run_that_is_refused_registers_nothing(api: Api, jp_root_dir: Path) -> None:

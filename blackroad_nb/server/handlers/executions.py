@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado import web
 
 from blackroad_nb.core.history import DEFAULT_LIMIT
+from blackroad_nb.core.parameters import from_json
 from blackroad_nb.core.rendering import run_record
 from blackroad_nb.core.run import RunRequest
 from blackroad_nb.errors import BlackRoadError
@@ -65,6 +66,7 @@ class Executions(BlackRoadHandler):
             body["output"] = self.parts.below_root(body["output"])
         if "cell" in body:
             body["cell"] = int(body["cell"])  # JSON Schema takes 1.0 for a whole number
+        body["parameters"] = from_json(body.get("parameters", {}))
         user, _ = self.parts.names.behind(self)
         try:
             run = await self.parts.running.start(RunRequest(**body, user=user))
