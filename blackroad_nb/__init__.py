@@ -9,18 +9,18 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing costs mil
 if TYPE_CHECKING:
     from typing import Any
 
-    from blackroad_nb.service import JupyterService
+    from blackroad_nb.service import JupyterService, init_db
 
-__all__ = ["JupyterService", "__version__"]
+__all__ = ["JupyterService", "__version__", "init_db"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name == "JupyterService":
-        from blackroad_nb.service import JupyterService
+    if name in ("JupyterService", "init_db"):
+        from blackroad_nb import service
 
-        return JupyterService
+        return getattr(service, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

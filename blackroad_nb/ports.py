@@ -154,7 +154,7 @@ class NotebookFiles(Protocol):
         ...
 
     async def create(self, path: Path, document: Document) -> None:
-        """Write a new file. Raises FileExists; never overwrites, also not in a race."""
+        """Write a new notebook; as `write_new`, which says what it raises."""
         ...
 
     async def read(self, path: Path) -> NotebookFile:
@@ -196,8 +196,8 @@ class NotebookFiles(Protocol):
         """
         ...
 
-    async def delete(self, path: Path) -> None:
-        """Remove the file; one that is gone already is no error."""
+    async def delete(self, path: Path) -> bool:
+        """Remove the file, and tell whether there was one; one that is gone is no error."""
         ...
 
 
@@ -345,6 +345,10 @@ class Kernelspecs(Protocol):
 
     async def remove(self, name: str) -> None:
         """Raises KernelNotFound."""
+        ...
+
+    async def remove_broken(self, name: str) -> None:
+        """Remove what is left of a kernelspec of ours that Jupyter cannot read any more."""
         ...
 
 

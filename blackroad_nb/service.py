@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,10 +22,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from blackroad_nb.background import Background
+from blackroad_nb.config import database_path
 from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.export import DEFAULT_FORMAT
 from blackroad_nb.core.history import DEFAULT_LIMIT, HistoryQuery
 from blackroad_nb.core.kernel import KernelInfo
-from blackroad_nb.core.kinds import check_mapping, check_text
+from blackroad_nb.core.kinds import check_flag, check_mapping, check_text
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run, RunRequest, RunStatus
 from blackroad_nb.errors import InvalidInput, error_class
@@ -45,6 +47,24 @@ class LoadedNotebook(Notebook):
     content: Mapping[str, Any] = field(default_factory=dict)
 
 
+def init_db(db: StrPath | None = None) -> Path:
+    """Create the database, or bring an older one up to date, and return where it is.
+
+    Calling it is optional and may be repeated: a service does the same at its first call.
+
+    Args:
+        db: the file; None takes `NOTEBOOK_DB`, else `~/.blackroad/notebooks.db`.
+
+    Raises:
+        StoreError: the file cannot be used; the message says why.
+    """
+    from blackroad_nb.adapters.sqlite.opening import prepare
+
+    path = database_path(os.environ, None if db is None else _place(db, "The database"))
+    prepare(path)
+    return path
+
+
 class JupyterService:
     """A synchronous face over the asynchronous core.
 
@@ -58,12 +78,18 @@ class JupyterService:
 
     Args:
         db: the database file; None takes `NOTEBOOK_DB`, else `~/.blackroad/notebooks.db`.
-        roots: folders the notebooks must lie in; None takes `NOTEBOOK_ROOTS`, else all.
+        roots: the folder, or the folders, that notebooks must lie in; None takes
+            `NOTEBOOK_ROOTS`, else all.
+
+    Raises:
+        InvalidInput: `db` or `roots` is no path.
     """
 
-    def __init__(self, db: StrPath | None = None, roots: Sequence[StrPath] | None = None) -> None:
-        folders = None if roots is None else [Path(root).expanduser() for root in roots]
-        self._background = Background(None if db is None else os.fspath(db), folders)
+    def __init__(
+        self, db: StrPath | None = None, roots: StrPath | Sequence[StrPath] | None = None
+    ) -> None:
+        file = None if db is None else _place(db, "The database")
+        self._background = Background(file, None if roots is None else _folders(roots))
 
     def __enter__(self) -> Self:
         return self
@@ -153,10 +179,11 @@ class JupyterService:
             RunActive: a run of it goes on in this process.
         """
         _check_id(id)
+        check_flag(delete_file, "delete_file")
 
         async def work(parts: LocalParts) -> Notebook:
             parts.running.check_idle(id)
-            return await parts.notebooks.delete(id, delete_file)
+            return (await parts.notebooks.delete(id, delete_file))[0]
 
         return self._call(work)
 
@@ -172,6 +199,7 @@ class JupyterService:
         resume: bool = False,
         continue_on_error: bool = False,
         output: StrPath | None = None,
+        kernel: str | None = None,
     ) -> Run:
         """Run a notebook, or one cell of it, on a fresh kernel, and wait for its end.
 
@@ -186,6 +214,7 @@ class JupyterService:
             resume: go on with the first cell that did not succeed last time.
             continue_on_error: run the cells after a failed one too.
             output: write the executed notebook here; None writes in place.
+            kernel: run on this one; None takes the one that the notebook names.
 
         Raises:
             NotebookNotFound: no such notebook, or its file is gone.
@@ -205,6 +234,7 @@ class JupyterService:
             resume=resume,
             continue_on_error=continue_on_error,
             output=None if output is None else os.path.abspath(os.path.expanduser(_place(output))),
+            kernel=kernel,
             user=os_user(),
         )
 
@@ -223,24 +253,10 @@ class JupyterService:
         return self._call(work)
 
     # exports -------------------------------------------------------------------
-    def notebook_export(self, id: str, format: str = "html", trusted: bool = False) -> Exported:
-        """Return a notebook in another format; nothing is written.
-
-        Args:
-            format: a name from `export_formats`.
-            trusted: keep scripts in HTML.
-
-        Raises:
-            InvalidInput: there is no such format.
-            ExportUnavailable: the format needs something this machine lacks.
-        """
-        _check_id(id)
-        return self._call(lambda parts: parts.exports.export(id, format, trusted))
-
-    def notebook_export_file(
+    def notebook_export(
         self,
         id: str,
-        format: str = "html",
+        fmt: str = DEFAULT_FORMAT,
         output: StrPath | None = None,
         overwrite: bool = False,
         trusted: bool = False,
@@ -248,17 +264,33 @@ class JupyterService:
         """Write a notebook in another format and return where.
 
         Args:
-            output: the file; None writes beside the notebook.
+            fmt: a name from `export_formats`.
+            output: the file; None writes beside the notebook, under its name. An `ipynb`
+                export gets `-export` into its name, so it is never the notebook itself.
             overwrite: replace a file that is there.
+            trusted: keep scripts in HTML.
 
         Raises:
+            InvalidInput: there is no such format.
+            ExportUnavailable: the format needs something this machine lacks.
             FileExists: there is a file and `overwrite` is false.
         """
-        _check_id(id)
+        _check_export(id, fmt, trusted)
+        check_flag(overwrite, "overwrite")
         place = None if output is None else _place(output)
         return self._call(
-            lambda parts: parts.exports.export_file(id, format, place, overwrite, trusted)
+            lambda parts: parts.exports.export_file(id, fmt, place, overwrite, trusted)
         )
+
+    def notebook_export_bytes(
+        self, id: str, fmt: str = DEFAULT_FORMAT, trusted: bool = False
+    ) -> Exported:
+        """Return a notebook in another format; nothing is written.
+
+        Takes `fmt` and `trusted`, and raises, as `notebook_export` does.
+        """
+        _check_export(id, fmt, trusted)
+        return self._call(lambda parts: parts.exports.export(id, fmt, trusted))
 
     def export_formats(self) -> list[ExportFormat]:
         """Return the formats; those not available here say why."""
@@ -314,7 +346,7 @@ class JupyterService:
 
     # kernels -------------------------------------------------------------------
     def list_kernels(self) -> list[KernelInfo]:
-        """Return the kernels that can be started here."""
+        """Return the kernels of this machine; a registered one that is gone says so."""
 
         async def work(parts: LocalParts) -> list[KernelInfo]:
             return list(await parts.kernels.list())
@@ -335,8 +367,10 @@ class JupyterService:
         """Add a kernel from the command that starts it; JupyterLab sees it too.
 
         Args:
-            argv: the command; one word must hold `{connection_file}`.
-            env: variables for the kernel.
+            argv: the command; without `{connection_file}` in it, `-f {connection_file}` is
+                appended, as the result's `argv` shows.
+            env: variables for the kernel. Jupyter replaces `$NAME` in a value when the
+                kernel starts; `$$` stands for a `$`.
             check: start it and run one cell before it is added.
             timeout: seconds the check may take.
 
@@ -363,9 +397,27 @@ def _check_id(id: str) -> None:
     check_text(id, "The notebook's id")
 
 
-def _place(path: StrPath) -> str:
+def _check_export(id: str, fmt: str, trusted: bool) -> None:
+    _check_id(id)
+    check_text(fmt, "The format")
+    check_flag(trusted, "trusted")
+
+
+def _place(path: StrPath, what: str = "The path") -> str:
     """Return a path as text. Raises InvalidInput."""
-    return check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, "The path")
+    text = check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, what)
+    if not text or "\0" in text:
+        raise InvalidInput(f"{what} is empty or holds a NUL character; give a path.")
+    return text
+
+
+def _folders(roots: StrPath | Sequence[StrPath]) -> list[Path]:
+    """Return the allowed folders; one path is one folder, and no list of letters."""
+    if isinstance(roots, str | os.PathLike):
+        roots = [roots]
+    if isinstance(roots, bytes) or not isinstance(roots, Iterable):
+        raise InvalidInput(f"The roots must be a folder or a list of folders, not {roots!r}.")
+    return [Path(os.path.expanduser(_place(root, "A root"))) for root in roots]
 
 
 def _status(text: Status | str) -> Status:

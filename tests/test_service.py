@@ -64,8 +64,13 @@ def test_a_notebook_is_made_run_exported_and_forgotten(
     assert service.execution_history(notebook.id, status="error") == []
     hour = timedelta(hours=1)
     assert service.execution_history(since=datetime.now(UTC) + hour) == []
-    assert b"42" in service.notebook_export(notebook.id).body
-    written = service.notebook_export_file(notebook.id, "ipynb", tmp_path / "copy.ipynb")
+    assert [cell.started_at_ts for cell in run] == [execution.started_at.timestamp()]
+    assert len(run) == 1
+    assert b"42" in service.notebook_export_bytes(notebook.id).body
+    assert b"<html" in service.notebook_export_bytes(notebook.id, "html").body
+    assert service.notebook_export(notebook.id) == tmp_path / "demo-export.ipynb"
+    assert service.notebook_export(notebook.id, fmt="html") == tmp_path / "demo.html"
+    written = service.notebook_export(notebook.id, "ipynb", tmp_path / "copy.ipynb")
     assert written.exists()
     assert {known.name for known in service.export_formats()} >= {"html", "ipynb", "script"}
     assert service.notebook_delete(notebook.id).id == notebook.id
@@ -88,6 +93,8 @@ def test_a_run_that_gets_no_kernel_raises(service: JupyterService, tmp_path: Pat
     fill(tmp_path / "demo.ipynb", "1")
     with pytest.raises(KernelNotFound, match="no kernel named 'nosuch'"):
         service.notebook_execute(notebook.id)
+    run = service.notebook_execute(notebook.id, kernel="python3")
+    assert (run.status, run.kernel) == (RunStatus.SUCCESS, "python3")
     with pytest.raises(NotebookNotFound):
         service.notebook_execute("nobody")
 
@@ -123,7 +130,10 @@ def test_wrong_types_are_refused_in_a_sentence(
         lambda: service.notebook_delete(wrong),
         lambda: service.notebook_execute(wrong),
         lambda: service.notebook_export(wrong),
-        lambda: service.notebook_export_file(wrong),
+        lambda: service.notebook_export_bytes(wrong),
+        lambda: service.notebook_export(notebook.id, output=wrong or 0),
+        lambda: service.notebook_export(notebook.id, wrong or 0),
+        lambda: service.notebook_export_bytes(notebook.id, [wrong]),  # type: ignore[arg-type]
         lambda: service.execution_history(limit=[wrong]),  # type: ignore[arg-type]
         lambda: service.register_kernel(wrong, "python", "X", argv),
         lambda: service.register_kernel("x", wrong, "X", argv),
@@ -133,6 +143,16 @@ def test_wrong_types_are_refused_in_a_sentence(
         lambda: service.register_kernel("x", "python", "X", argv, timeout=[wrong]),  # type: ignore[arg-type]
         lambda: service.unregister_kernel(wrong),
     ]
+    if not isinstance(wrong, bool):
+        calls += [
+            lambda: service.notebook_export(notebook.id, trusted=wrong),
+            lambda: service.notebook_export(notebook.id, overwrite=wrong),
+            lambda: service.notebook_export_bytes(notebook.id, trusted=wrong),
+            lambda: service.notebook_delete(notebook.id, wrong),
+            lambda: service.notebook_execute(notebook.id, resume=wrong),
+            lambda: service.notebook_execute(notebook.id, continue_on_error=wrong),
+            lambda: service.register_kernel("x", "python", "X", argv, check=wrong),
+        ]
     if wrong is not None:
         calls += [
             lambda: service.notebook_create("x", tmp_path / "x.ipynb", metadata=wrong),
@@ -140,6 +160,7 @@ def test_wrong_types_are_refused_in_a_sentence(
             lambda: service.notebook_adopt(tmp_path / "demo.ipynb", wrong),
             lambda: service.notebook_execute(notebook.id, parameters=wrong),
             lambda: service.notebook_execute(notebook.id, output=wrong),
+            lambda: service.notebook_execute(notebook.id, kernel=wrong),
             lambda: service.execution_history(wrong),
             lambda: service.execution_history(text=wrong),
             lambda: service.execution_history(user=wrong),
@@ -154,6 +175,57 @@ def test_wrong_types_are_refused_in_a_sentence(
         assert str(caught.value).endswith("."), number
     assert [row.id for row in service.notebook_list()] == [notebook.id]
     assert not (tmp_path / "x.ipynb").exists()
+
+
+def test_one_folder_is_one_root(tmp_path: Path) -> None:
+    inside = tmp_path / "in"
+    inside.mkdir()
+    for roots in (str(inside), inside, [str(inside)], (inside,)):
+        with JupyterService(db=tmp_path / "n.db", roots=roots) as service:
+            with pytest.raises(PathNotAllowed):
+                service.notebook_create("Out", tmp_path / "out.ipynb")
+            service.notebook_delete(service.notebook_create("In", inside / "in.ipynb").id, True)
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"db": 5},
+        {"db": b"x"},
+        {"db": "a\0b"},
+        {"db": ""},
+        {"roots": 5},
+        {"roots": b"/srv"},
+        {"roots": "\0"},
+        {"roots": ""},
+        {"roots": [5]},
+        {"roots": ["/srv", None]},
+    ],
+    ids=str,
+)
+def test_a_place_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"\.$"):
+        JupyterService(**wrong)
+
+
+INITIALISED = """
+from blackroad_nb import JupyterService, init_db
+print(init_db())
+print(init_db())
+with JupyterService() as service:
+    notebook = service.notebook_create("Demo", "notebooks/demo.ipynb")
+    results = service.notebook_execute(notebook.id)
+    print([(result.status, result.started_at_ts > 0) for result in results])
+    print(service.notebook_export(notebook.id, fmt="html"))
+"""
+
+
+def test_the_database_can_be_made_beforehand(tmp_path: Path) -> None:
+    process = python(INITIALISED, cwd=tmp_path, env={**os.environ, "NOTEBOOK_DB": "own/n.db"})
+    database = str(tmp_path / "own" / "n.db")
+    page = str(tmp_path / "notebooks" / "demo.html")
+    assert finish(process) == (f"{database}\n{database}\n[]\n{page}\n", "")
 
 
 def test_kernels(service: JupyterService) -> None:
@@ -207,7 +279,7 @@ def test_a_bad_database_is_told_at_every_call(tmp_path: Path) -> None:
                 service.notebook_list()
 
 
-def python(code: str, *words: str, **options: int) -> subprocess.Popen[str]:
+def python(code: str, *words: str, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-c", code, *words]
     return subprocess.Popen(
         command,

@@ -76,7 +76,7 @@ class DiskNotebookFiles:
         return Path(real)
 
     async def create(self, path: Path, document: Document) -> None:
-        await asyncio.to_thread(self.create_now, path, document)
+        await asyncio.to_thread(_write_new, path, serialize_document(document))
 
     def create_now(self, path: Path, document: Document) -> None:
         """Do what `create` does without waiting for a loop."""
@@ -111,8 +111,8 @@ class DiskNotebookFiles:
     async def check_place(self, path: Path) -> None:
         await asyncio.to_thread(_check_place, path)
 
-    async def delete(self, path: Path) -> None:
-        await asyncio.to_thread(_delete, path)
+    async def delete(self, path: Path) -> bool:
+        return await asyncio.to_thread(_delete, path)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -235,13 +235,13 @@ def _may(name: str, right: int, folder: int) -> bool:
     return os.access(name, right, dir_fd=folder, effective_ids=_EFFECTIVE)
 
 
-def _delete(path: Path) -> None:
-    with (
-        suppress(FileNotFoundError),
-        _told(path, "deleted"),
-        _folder(path.parent) as folder,
-    ):
-        os.unlink(path.name, dir_fd=folder)
+def _delete(path: Path) -> bool:
+    try:
+        with _told(path, "deleted"), _folder(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextmanager

@@ -50,6 +50,17 @@ class JupyterKernelspecs:
         """
         await asyncio.to_thread(_remove, name)
 
+    async def remove_broken(self, name: str) -> None:
+        """Remove what is left of a kernelspec of ours that Jupyter cannot read any more.
+
+        The folder is where `install` puts them; one whose kernel.json says that somebody
+        else wrote it is left alone, and none at all is no error.
+
+        Raises:
+            InvalidInput: the folder cannot be removed.
+        """
+        await asyncio.to_thread(_remove_broken, name)
+
 
 def _list() -> tuple[KernelInfo, ...]:
     from jupyter_client.kernelspec import KernelSpecManager
@@ -98,13 +109,11 @@ def _find(name: str) -> Path | None:
 
 
 def _install(kernel: RegisteredKernel, env: dict[str, str]) -> None:
-    from jupyter_core.paths import jupyter_data_dir
-
     _check_program(kernel.argv[0], env)
     if kernel.name.lower() == NATIVE or _find(kernel.name):
         raise _exists(kernel.name)
-    data = Path(jupyter_data_dir())
-    target = data / "kernels" / kernel.name.lower()
+    target = _place(kernel.name)
+    data = target.parent.parent
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside `kernels`, not in it: Jupyter would list a half-written folder.
@@ -117,6 +126,13 @@ def _install(kernel: RegisteredKernel, env: dict[str, str]) -> None:
         raise InvalidInput(
             f"The kernelspec cannot be written to {str(target)!r}: {error.strerror}."
         ) from None
+
+
+def _place(name: str) -> Path:
+    """Return the folder of a kernelspec of ours."""
+    from jupyter_core.paths import jupyter_data_dir
+
+    return Path(jupyter_data_dir()) / "kernels" / name.lower()
 
 
 def _move(folder: Path, target: Path, name: str) -> None:
@@ -164,15 +180,26 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove(name: str) -> None:
-    from jupyter_core.paths import jupyter_data_dir
-
     folder = _find(name)
     if folder is None:
         if name.lower() == NATIVE:
             raise _not_ours(name)
         raise KernelNotFound(f"There is no kernelspec named {name!r} here.")
-    if MARK not in _metadata(folder):
+    if MARK not in (_metadata(folder) or {}):
         raise _not_ours(name)
+    _take_away(folder)
+
+
+def _remove_broken(name: str) -> None:
+    folder = _place(name)
+    metadata = _metadata(folder)
+    if os.path.lexists(folder) and (metadata is None or MARK in metadata):
+        _take_away(folder)
+
+
+def _take_away(folder: Path) -> None:
+    from jupyter_core.paths import jupyter_data_dir
+
     try:
         if folder.is_symlink():
             folder.unlink()
@@ -186,11 +213,12 @@ def _remove(name: str) -> None:
         ) from None
 
 
-def _metadata(folder: Path) -> Mapping[str, Any]:
+def _metadata(folder: Path) -> Mapping[str, Any] | None:
+    """Return a kernelspec's metadata; None when its kernel.json is gone or no JSON."""
     try:
         spec = json.loads((folder / "kernel.json").read_bytes())
     except (OSError, ValueError):
-        return {}
+        return None
     metadata = spec.get("metadata") if isinstance(spec, dict) else None
     return metadata if isinstance(metadata, dict) else {}
 

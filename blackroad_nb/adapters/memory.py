@@ -78,7 +78,9 @@ class MemoryStore:
     async def get_notebook(self, notebook_id: str) -> Notebook:
         self._check_open()
         if notebook_id not in self._notebooks:
-            raise NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")
+            raise NotebookNotFound(
+                f"There is no notebook {notebook_id!r}; list the notebooks to see their ids."
+            )
         return self._notebooks[notebook_id]
 
     async def find_notebook(self, path: str) -> Notebook | None:
@@ -123,7 +125,9 @@ class MemoryStore:
     def _check_path(self, notebook: Notebook) -> None:
         self._check_open()
         if any(n.path == notebook.path and n.id != notebook.id for n in self._notebooks.values()):
-            raise NotebookExists(f"{notebook.path!r} is registered already; see `list`.")
+            raise NotebookExists(
+                f"{notebook.path!r} is registered already; list the notebooks to see its id."
+            )
 
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:

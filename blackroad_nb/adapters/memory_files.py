@@ -87,5 +87,5 @@ class MemoryNotebookFiles:
     async def check_place(self, path: Path) -> None:
         """A dictionary takes every path."""
 
-    async def delete(self, path: Path) -> None:
-        self.files.pop(path, None)
+    async def delete(self, path: Path) -> bool:
+        return self.files.pop(path, None) is not None

@@ -41,7 +41,9 @@ class FolderTemplates:
         # The name is looked up, never joined to a folder: it cannot lead out of it.
         path = self.files().get(name)
         if path is None:
-            raise TemplateNotFound(f"There is no template {name!r}; see GET /blackroad/templates.")
+            raise TemplateNotFound(
+                f"There is no template {name!r}; list the templates to see their names."
+            )
         try:
             return parse_document(path.read_bytes())
         except OSError as error:

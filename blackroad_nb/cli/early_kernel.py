@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LARGEST = 1_000_000  # bytes; reading a larger file twice costs what starting early gains
 
 
-def begin(named: str, db: str | None) -> EarlyKernel | None:
+def begin(named: str, db: str | None, asked: str | None = None) -> EarlyKernel | None:
     """Start the kernel that a run of this notebook will most likely want.
 
     Only a guess: a run that wants another one gets it, and this one is ended. Returns
@@ -22,6 +22,7 @@ def begin(named: str, db: str | None) -> EarlyKernel | None:
     Args:
         named: its id or path.
         db: the database that was named, if one was.
+        asked: the kernel that the user named; None takes the file's own.
     """
     from blackroad_nb.cli.parts import is_path
     from blackroad_nb.config import ROOTS_VARIABLE
@@ -32,8 +33,8 @@ def begin(named: str, db: str | None) -> EarlyKernel | None:
     if found is None:
         return None
     path = os.path.realpath(found)
-    kernel = _kernel_of(path)
-    if kernel is None:
+    kernel = _kernel_of(path) if asked is None else asked
+    if kernel is None or not os.path.isfile(path):
         return None
     from blackroad_nb.adapters.kernels.early import start_early
 

@@ -9,6 +9,7 @@ from blackroad_nb.cli.printing import print_json, write, write_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from blackroad_nb.local import LocalParts
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Write a notebook in another format, beside it unless --output says where. HTML is\n"
-        "cleaned of scripts unless --trusted is given: do that only for your own notebooks."
+        "Write a notebook in another format, beside it unless --output says where. A path need\n"
+        "not be registered. HTML is cleaned of scripts unless --trusted is given: do that only\n"
+        "for your own notebooks."
     )
     add_examples(
         parser,
-        "%(prog)s work/alpha.ipynb",
+        "%(prog)s work/alpha.ipynb --format html",
         "%(prog)s work/alpha.ipynb --format script --output alpha.py",
         "%(prog)s work/alpha.ipynb --format markdown --stdout | less",
         "%(prog)s --list-formats",
     )
     add_notebook(parser, optional=True)
-    parser.add_argument("--format", metavar="F", default="html", help="default: html")
+    parser.add_argument("--format", metavar="F", default="ipynb", help="default: ipynb")
     parser.add_argument("--output", metavar="PATH", help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     parser.add_argument("--trusted", action="store_true", help="keep scripts in the html")
@@ -73,15 +75,15 @@ def _list_formats(arguments: argparse.Namespace) -> int:
 
 
 def _write_export(arguments: argparse.Namespace) -> int:
-    from blackroad_nb.cli.parts import notebook_id, run_with_parts
+    from blackroad_nb.cli.parts import run_with_parts
 
     async def work(parts: LocalParts) -> dict[str, Any]:
-        chosen = await notebook_id(parts, arguments.notebook)
+        chosen = _named(arguments.notebook)
         written = await parts.exports.export_file(
             chosen, arguments.format, arguments.output, arguments.overwrite, arguments.trusted
         )
         return {
-            "id": chosen,
+            "id": await _id_of(parts, chosen),
             "format": arguments.format,
             "path": str(written),
             "bytes": written.stat().st_size,
@@ -99,11 +101,11 @@ def _write_export(arguments: argparse.Namespace) -> int:
 
 
 def _print_export(arguments: argparse.Namespace) -> int:
-    from blackroad_nb.cli.parts import notebook_id, run_with_parts
+    from blackroad_nb.cli.parts import run_with_parts
     from blackroad_nb.errors import InvalidInput
 
     async def work(parts: LocalParts) -> Exported:
-        chosen = await notebook_id(parts, arguments.notebook)
+        chosen = _named(arguments.notebook)
         return await parts.exports.export(chosen, arguments.format, arguments.trusted)
 
     exported = run_with_parts(arguments, work, reading=True)
@@ -114,3 +116,19 @@ def _print_export(arguments: argparse.Namespace) -> int:
         )
     write_bytes(exported.body)
     return 0
+
+
+def _named(notebook: str) -> str | Path:
+    """Return the id as it is, a path as one; its file need not be registered."""
+    from pathlib import Path
+
+    from blackroad_nb.cli.parts import is_path
+
+    return Path(notebook) if is_path(notebook) else notebook
+
+
+async def _id_of(parts: LocalParts, chosen: str | Path) -> str | None:
+    if isinstance(chosen, str):
+        return chosen
+    found = await parts.notebooks.find(parts.files.resolve(chosen))
+    return None if found is None else found.id

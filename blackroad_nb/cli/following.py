@@ -107,6 +107,7 @@ def execute_there(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> i
     """Hand the run to a server and follow it, unless it is to be left alone."""
     from blackroad_nb.cli.parts import is_path
     from blackroad_nb.cli.servers import choose_client
+    from blackroad_nb.core.parameters import as_json
 
     named = arguments.notebook
     if is_path(named):
@@ -114,7 +115,8 @@ def execute_there(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> i
         client, subject = choose_client(arguments, path), {"path": path}
     else:
         client, subject = choose_client(arguments), {"notebook_id": named}
-    run = client.start_run({**subject, **wanted})
+    parameters = as_json(wanted.get("parameters", {}))
+    run = client.start_run({**subject, **wanted, "parameters": parameters})
     if not arguments.detach:
         return _follow(client, run["id"], arguments.json, cancels=True)
     if arguments.json:

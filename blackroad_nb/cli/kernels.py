@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from blackroad_nb.cli.arguments import add_examples, seconds
 from blackroad_nb.cli.printing import print_json
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 def add_kernels(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Print the kernels that can be started here as a JSON list; `registered` marks\n"
-        "those that were added by `kernels register`."
+        "Print the kernels of this machine as a JSON list; `registered` marks those that were\n"
+        "added by `kernels register`. One of those that cannot be started any more says why\n"
+        "under `problem`, until it is unregistered."
     )
     add_examples(
         parser,
@@ -44,9 +46,10 @@ def list_kernels(arguments: argparse.Namespace) -> int:
 
 def add_kernels_register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Add a kernel from the command that starts it. The command follows `--` and must\n"
-        "hold {connection_file}. The kernel is started and runs one cell before it is added\n"
-        "(unless --no-check); then JupyterLab's launcher and `create --kernel` know it."
+        "Add a kernel from the command that starts it. The command follows `--`; without\n"
+        "{connection_file} in it, `-f {connection_file}` is appended. The kernel is started\n"
+        "and runs one cell before it is added (unless --no-check); then JupyterLab's launcher\n"
+        "and `create --kernel` know it."
     )
     parser.usage = "%(prog)s NAME --language L --display-name D [OPTIONS] -- ARGV..."
     add_examples(
@@ -58,7 +61,11 @@ def add_kernels_register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", metavar="L", required=True, help="such as python or r")
     parser.add_argument("--display-name", metavar="D", required=True, help="what launchers show")
     parser.add_argument(
-        "--env", metavar="K=V", action="append", default=[], help="a variable for the kernel"
+        "--env",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="a variable for the kernel; $NAME is expanded, $$ is a $",
     )
     parser.add_argument("--no-check", action="store_true", help="add it without starting it")
     _add_timeout(parser)
@@ -88,7 +95,11 @@ def register(arguments: argparse.Namespace) -> int:
         )
         return kernel_record(added)
 
-    print_json(run_with_parts(arguments, work))
+    added = run_with_parts(arguments, work)
+    print_json(added)
+    if len(added["argv"]) > len(arguments.rest):
+        appended = " ".join(added["argv"][len(arguments.rest) :])
+        print(f"Note: the command got {appended!r} at its end.", file=sys.stderr)
     return 0
 
 

@@ -22,6 +22,7 @@ from blackroad_nb.cli.parts import is_path, keep_log_quiet
 from blackroad_nb.cli.progress import ProgressBar, RunReport
 from blackroad_nb.cli.signals import INTERRUPT, Interrupted, endings
 from blackroad_nb.core.run import Run, RunRequest
+from blackroad_nb.errors import BlackRoadError
 from blackroad_nb.local import LocalParts, local_parts, os_user
 
 
@@ -55,13 +56,20 @@ async def _run(
 ) -> tuple[dict[str, Any], int | None]:
     async with local_parts(arguments.db) as parts:
         parts.runner = LocalKernelRunner(early=early)
-        named = arguments.notebook
-        chosen = (await parts.notebooks.at(named)).id if is_path(named) else named
+        chosen, new = arguments.notebook, False
+        if is_path(chosen):
+            notebook, new = await parts.notebooks.at(chosen)
+            chosen = notebook.id
         if noted:
             raise Interrupted(noted[0])
-        started = await parts.running.start(
-            RunRequest(notebook_id=chosen, user=os_user(), **wanted)
-        )
+        try:
+            started = await parts.running.start(
+                RunRequest(notebook_id=chosen, user=os_user(), **wanted)
+            )
+        except BlackRoadError:
+            if new:
+                await parts.notebooks.forget_unused(chosen)
+            raise
         # From now on: what is read of an ended run later lacks what is too large for the history.
         ending = asyncio.ensure_future(parts.running.wait(started.id))
         stop = Stop(parts, started.id)
@@ -71,6 +79,8 @@ async def _run(
                     resume_collecting()
                 report.take(event.kind, await _whole(parts, ending, started.id, event.data))
             ended = await ending
+        if new and ended.kernel_id is None:
+            await parts.notebooks.forget_unused(chosen)
         from blackroad_nb.core.rendering import run_record
 
         return run_record(ended), stop.received

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def add_create(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write an empty notebook (format 4.5) and register it. An existing file is never\n"
-        "overwritten; --adopt registers it as it is. Prints its id, name and path."
+        "overwritten; --adopt registers it as it is, with the kernel that it names. Prints\n"
+        "its id, name and path."
     )
     add_examples(
         parser,
@@ -25,7 +26,9 @@ def add_create(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("name", metavar="NAME", help="what to call it, on one line")
     parser.add_argument("path", metavar="PATH", help="where its file is, ending in .ipynb")
-    parser.add_argument("--kernel", metavar="K", help="its kernel (default: python3)")
+    parser.add_argument(
+        "--kernel", metavar="K", help="its kernel (default: python3, or the file's own)"
+    )
     parser.add_argument("--adopt", action="store_true", help="register the file that is there")
     parser.set_defaults(run=create)
 
@@ -97,8 +100,8 @@ def delete(arguments: argparse.Namespace) -> int:
 
     async def work(parts: LocalParts) -> dict[str, object]:
         chosen = await notebook_id(parts, arguments.notebook)
-        gone = await parts.notebooks.delete(chosen, arguments.file)
-        return {"id": gone.id, "path": gone.path, "file_deleted": bool(arguments.file)}
+        gone, file_deleted = await parts.notebooks.delete(chosen, arguments.file)
+        return {"id": gone.id, "path": gone.path, "file_deleted": file_deleted}
 
     print_json(run_with_parts(arguments, work))
     return 0

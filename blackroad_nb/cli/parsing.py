@@ -10,7 +10,15 @@ from blackroad_nb.cli.commands import COMMANDS, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+
+_PAIRS = {
+    "-p": "--parameter",
+    "--parameter": "--parameter",
+    "-r": "--parameter-raw",
+    "--parameter-raw": "--parameter-raw",
+}
 
 
 def parse(command: str, words: list[str]) -> argparse.Namespace:
@@ -34,7 +42,30 @@ def parse(command: str, words: list[str]) -> argparse.Namespace:
         cut = words.index("--")
         parser.set_defaults(rest=words[cut + 1 :])
         words = words[:cut]
+    if command == "execute":
+        words = _joined_pairs(words)
     return parser.parse_args(words)
+
+
+def _joined_pairs(words: list[str]) -> list[str]:
+    """Write `-p NAME VALUE` as the one word `--parameter=NAME=VALUE`, and `-r` likewise.
+
+    argparse takes a value that begins with `-` for an option. After `-p`, a word with `=`
+    is NAME=VALUE; otherwise it is the name, and the next word the value, whatever it is.
+    """
+    joined, place = [], 0
+    while place < len(words):
+        option, given = _PAIRS.get(words[place]), words[place + 1 : place + 3]
+        if option is None or not given:
+            joined.append(words[place])
+            place += 1
+        elif "=" in given[0]:
+            joined.append(f"{option}={given[0]}")
+            place += 2
+        else:
+            joined.append(f"{option}={'='.join(given)}")
+            place += 3
+    return joined
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -44,8 +75,29 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=_columns() - 2)
 
 
+class Once(argparse._StoreAction):
+    """An option with one value, refused when it is given twice: which one counts is unclear."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("given_once", set())
+        if option_string is not None and self.dest in given:
+            parser.error(f"{'/'.join(self.option_strings)} is given twice; give it once")
+        given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line that names the help."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("action", None, Once)
 
     def error(self, message: str) -> NoReturn:
         from blackroad_nb.errors import InvalidInput

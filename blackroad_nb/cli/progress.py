@@ -175,7 +175,8 @@ def _texts(outputs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _short_error(output: Mapping[str, Any]) -> str:
-    return f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+    parts = (output.get("ename", "Error"), output.get("evalue"))
+    return ": ".join(str(part) for part in parts if part)
 
 
 def _is_cut(output: Mapping[str, Any]) -> bool:

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 def add_execute(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run a notebook on a fresh kernel and write the outputs into it (or into --output).\n"
-        "A path that is not registered yet is registered first. Each cell may take 60 s,\n"
-        "or what its metadata or --timeout says. Ctrl-C cancels and keeps what was done;\n"
-        "a second one ends at once. The exit code is 0 only if every cell succeeded."
+        "A path that is not registered yet is registered by its first run. Each cell may\n"
+        "take 60 s, or what its metadata or --timeout says. Ctrl-C cancels and keeps what was\n"
+        "done; a second one ends at once. The exit code is 0 only if every cell succeeded."
     )
     add_examples(
         parser,
         "%(prog)s work/alpha.ipynb",
-        "%(prog)s work/alpha.ipynb -p window 21 -p name '\"ada\"' --output run.ipynb",
+        "%(prog)s work/alpha.ipynb -p window 21 -p shift=-1e-5 --output run.ipynb",
         "%(prog)s work/alpha.ipynb --cell 3 --with-predecessors",
         "%(prog)s work/alpha.ipynb --resume",
+        "%(prog)s work/alpha.ipynb --kernel torch",
         "%(prog)s work/alpha.ipynb --json --server",
     )
     add_notebook(parser)
@@ -61,11 +62,18 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-p",
         "--parameter",
-        metavar=("NAME", "VALUE"),
-        nargs=2,
+        metavar="NAME VALUE",
         action="append",
         default=[],
-        help="a value: JSON where it is JSON (3, true, [1, 2]), else text",
+        help="a number, True, False, None or JSON ([1, 2], true), else text; also NAME=VALUE",
+    )
+    group.add_argument(
+        "-r",
+        "--parameter-raw",
+        metavar="NAME VALUE",
+        action="append",
+        default=[],
+        help="a text, whatever it looks like; also NAME=VALUE",
     )
     group.add_argument("--parameters-file", metavar="F", help="a file that holds a JSON object")
 
@@ -75,6 +83,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--output", metavar="PATH", help="write the executed notebook here, not in place"
     )
+    group.add_argument("--kernel", metavar="K", help="run on this one, not on the notebook's own")
     add_server(group, "run on this notebook server; without URL, on the one that serves the file")
     group.add_argument(
         "--detach", action="store_true", help="with --server: start the run and do not wait"
@@ -96,6 +105,8 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--with-predecessors needs --cell N.")
     if arguments.resume and arguments.cell is not None:
         raise InvalidInput("--resume and --cell exclude each other.")
+    if arguments.resume and arguments.kernel is not None:
+        raise InvalidInput("--resume keeps the kernel of the run before; leave --kernel out.")
     wanted = _wanted(arguments)
     if arguments.server is None:
         return _execute_here(arguments, wanted)
@@ -109,7 +120,8 @@ def _execute_here(arguments: argparse.Namespace, wanted: dict[str, Any]) -> int:
     from blackroad_nb.cli.signals import INTERRUPT, endings, noting
 
     with noting((INTERRUPT, *endings())) as noted:
-        early = begin(arguments.notebook, arguments.db)  # it boots while the rest is imported
+        # It boots while the rest is imported.
+        early = begin(arguments.notebook, arguments.db, arguments.kernel)
         try:
             from blackroad_nb.cli.local_run import execute_here
 
@@ -130,6 +142,7 @@ def _wanted(arguments: argparse.Namespace) -> dict[str, Any]:
         "keep_kernel": arguments.keep_kernel,
         "parameters": _parameters(arguments),
         "output": _absolute(arguments.output),
+        "kernel": arguments.kernel,
     }
     return {name: value for name, value in wanted.items() if _is_given(value)}
 
@@ -143,20 +156,23 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    from blackroad_nb.core.parameters import value_of
+
     values: dict[str, Any] = {}
     if arguments.parameters_file:
         values.update(_read_object(arguments.parameters_file))
-    values.update({name: _value(text) for name, text in arguments.parameter})
+    values.update({name: value_of(text) for name, text in map(_pair, arguments.parameter)})
+    values.update(map(_pair, arguments.parameter_raw))
     return values
 
 
-def _value(text: str) -> Any:
-    import json
+def _pair(word: str) -> tuple[str, str]:
+    from blackroad_nb.errors import InvalidInput
 
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return text
+    name, separator, value = word.partition("=")
+    if not separator:
+        raise InvalidInput(f"the parameter {name!r} has no value; give NAME VALUE or NAME=VALUE.")
+    return name, value
 
 
 def _no_constant(name: str) -> Any:

@@ -46,6 +46,8 @@ def code_cell(source: str, cell_id: str) -> dict[str, Any]:
 def parse_document(content: bytes) -> Document:
     """Read a version 4 notebook; multi-line strings come back joined.
 
+    Cells of a type that we do not know, from a later format, stay as they are.
+
     Raises:
         InvalidNotebook: not JSON, not a notebook, or not of version 4.
     """
@@ -56,11 +58,31 @@ def parse_document(content: bytes) -> Document:
     except RecursionError:
         raise InvalidNotebook("The file is nested too deeply to be a notebook.") from None
     _check(document)
+    document.setdefault("nbformat_minor", 0)  # what nbformat takes a missing one for
     for cell in document["cells"]:
-        cell["source"] = _joined(cell["source"])
+        if cell["cell_type"] in _CELL_TYPES:
+            cell["source"] = _joined(cell["source"])
         if cell["cell_type"] == "code":
             cell.setdefault("execution_count", None)
     return dict(document)
+
+
+def repair_ids(document: Document) -> None:
+    """Give each cell an id of its own where the format, from 4.5 on, wants one.
+
+    A new id is made of the cell's place, so that a file which is read again gets the
+    same ones: a resumed run finds its cells by them.
+    """
+    if document["nbformat_minor"] < 5:
+        return
+    cells, seen = document["cells"], set()
+    given = {cell["id"] for cell in cells if isinstance(cell.get("id"), str)}
+    for place, cell in enumerate(cells):
+        if not isinstance(cell.get("id"), str) or cell["id"] in seen:
+            numbers = range(place, place + len(given) + 1)
+            cell["id"] = next(f"cell-{n}" for n in numbers if f"cell-{n}" not in given)
+            given.add(cell["id"])
+        seen.add(cell["id"])
 
 
 def major_version(content: bytes) -> int | None:
@@ -84,6 +106,8 @@ def serialize_cell(cell: dict[str, Any]) -> str:
     Whoever writes a notebook again and again keeps these texts and only makes
     those of changed cells anew.
     """
+    if cell["cell_type"] not in _CELL_TYPES:
+        return _indented(cell, 2)
     split = {**cell, "source": _lines(_joined(cell["source"]))}
     if cell["cell_type"] == "code":
         split["outputs"] = [_split_output(output) for output in cell["outputs"]]
@@ -161,8 +185,11 @@ def _check(document: object) -> None:
         raise InvalidNotebook(
             f"The notebook's format is {document.get('nbformat')!r}; version 4 is needed."
         )
-    if not isinstance(document.get("nbformat_minor"), int):
-        raise InvalidNotebook("The notebook has no whole number as nbformat_minor.")
+    if not isinstance(document.get("nbformat_minor", 0), int):
+        raise InvalidNotebook(
+            f"The notebook's nbformat_minor is {document['nbformat_minor']!r}, not a whole number; "
+            "open and save it in JupyterLab to repair it."
+        )
     if not isinstance(document.get("metadata"), dict):
         raise InvalidNotebook("The notebook's metadata is not an object.")
     for index, cell in enumerate(document["cells"]):
@@ -174,8 +201,10 @@ def _check(document: object) -> None:
 def _cell_problem(cell: object) -> str | None:
     if not isinstance(cell, dict):
         return "is not an object"
-    if cell.get("cell_type") not in _CELL_TYPES:
-        return f"has the unknown type {cell.get('cell_type')!r}"
+    if not isinstance(cell.get("cell_type"), str):
+        return f"has the type {cell.get('cell_type')!r}, which is not text"
+    if cell["cell_type"] not in _CELL_TYPES:
+        return None
     if not isinstance(cell.get("metadata"), dict):
         return "has no metadata object"
     source = cell.get("source")

@@ -16,6 +16,8 @@ from typing import Any
 
 from blackroad_nb.errors import InvalidInput
 
+DEFAULT_FORMAT = "ipynb"
+
 # A page without scripts needs nothing from anywhere: also a hole in the allowlist runs nothing.
 # Source: https://www.w3.org/TR/CSP3/
 CONTENT_SECURITY_POLICY = (

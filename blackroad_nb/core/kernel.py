@@ -11,7 +11,8 @@ from blackroad_nb.core.kinds import check_mapping, check_text
 from blackroad_nb.errors import InvalidInput
 
 # jupyter_client.kernelspec accepts these names for a kernelspec folder.
-NAME = re.compile(r"[a-z0-9._-]{1,100}", re.IGNORECASE)
+NAME_LIMIT = 100  # characters
+NAME = re.compile(rf"[a-z0-9._-]{{1,{NAME_LIMIT}}}", re.IGNORECASE)
 CONNECTION_FILE = "{connection_file}"
 ARGV_LIMIT = 100_000  # characters in all; Linux refuses one word beyond 128 KiB
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -60,7 +61,9 @@ class KernelInfo:
 
 def check_kernel_name(name: str) -> str:
     """Return a name that a kernelspec folder can have. Raises InvalidInput."""
-    if not NAME.fullmatch(check_text(name, "The kernel name")) or name.startswith("."):
+    if len(check_text(name, "The kernel name")) > NAME_LIMIT:
+        raise InvalidInput(f"The kernel name has {len(name)} characters; {NAME_LIMIT} is the most.")
+    if not NAME.fullmatch(name) or name.startswith("."):
         raise InvalidInput(
             f"The kernel name {name!r} may hold only letters, digits, '.', '_' and '-'."
         )
@@ -84,8 +87,16 @@ def check_kernel(name: str, language: str, display_name: str, argv: Sequence[str
         raise InvalidInput(f"The argv is longer than {ARGV_LIMIT} characters; shorten it.")
     if any("\0" in word for word in argv):
         raise InvalidInput("A word of the argv holds a NUL character; remove it.")
-    if not any(CONNECTION_FILE in word for word in argv):
-        raise InvalidInput(f"The argv must hold {CONNECTION_FILE}, the file the kernel reads.")
+
+
+def completed_argv(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command with `-f {connection_file}` at its end, unless it names that file.
+
+    `-f` is what ipykernel, and most kernels after it, read the file's name from.
+    """
+    if any(CONNECTION_FILE in word for word in argv):
+        return tuple(argv)
+    return (*argv, "-f", CONNECTION_FILE)
 
 
 def check_environment(env: Mapping[str, str]) -> None:

@@ -29,6 +29,13 @@ def check_seconds(value: object, what: str) -> float:
     return value
 
 
+def check_flag(value: object, what: str) -> bool:
+    """Return True or False, or refuse anything else. Raises InvalidInput."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{what} must be True or False, not {_named(value)}.")
+    return value
+
+
 def check_mapping(value: object, what: str) -> Mapping[Any, Any]:
     """Return a mapping, or refuse anything else. Raises InvalidInput."""
     if not isinstance(value, Mapping):

@@ -145,8 +145,11 @@ def encodable(text: str) -> str:
 
 
 def error_text(name: str, value: str, traceback: Sequence[str] = ()) -> str:
-    """Return an error as the history keeps it: `Name: value`, then the traceback."""
-    head = plain(f"{name}: {value}" if value else name)
+    """Return an error as the history keeps it: `Name: value`, then the traceback.
+
+    Some kernels give no name (bash_kernel) or no value.
+    """
+    head = plain(": ".join(part for part in (name, value) if part))
     return "\n".join([head, *(plain(line) for line in traceback)])
 
 

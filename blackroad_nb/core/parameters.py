@@ -9,6 +9,7 @@ Source: https://papermill.readthedocs.io/en/latest/usage-parameterize.html
 from __future__ import annotations
 
 import ast
+import json
 import keyword
 import math
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,28 @@ from blackroad_nb.errors import InvalidInput
 TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 
+_WORDS = {"True": True, "False": False, "None": None}
+_FLOAT = "$float"
 _DEPTH = 40  # Python's own parser gives up at about 100 nested brackets
 _INTEGER_BITS = 14_000  # 4300 digits: what Python turns into text by default
+
+
+def value_of(text: str) -> Any:
+    """Read a value that was typed: papermill's words and numbers, then JSON, else text.
+
+    `True`, `False` and `None` are Python's; what `int` or `float` takes is a number, so
+    `1e5`, `NaN` and `-Infinity` are, too. Lists, objects, `true`, `null` and text in
+    double quotes are JSON.
+    Source: https://github.com/nteract/papermill/blob/main/papermill/cli.py (_resolve_type)
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    for read in (int, float, json.loads):
+        try:
+            return read(text)
+        except (ValueError, RecursionError):
+            continue
+    return text
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
@@ -69,6 +90,28 @@ def _items(value: Mapping[Any, Any], depth: int) -> list[str]:
     return [f"{key!r}: {literal(item, depth)}" for key, item in value.items()]
 
 
+def as_json(value: Any) -> Any:
+    """Return the value as JSON can hold it: `{"$float": "nan"}` for a float that it cannot."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: repr(float(value))}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
+
+
+def from_json(value: Any) -> Any:
+    """Return what `as_json` was given."""
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if list(value) == [_FLOAT] and value[_FLOAT] in ("nan", "inf", "-inf"):
+        return float(value[_FLOAT])
+    return {key: from_json(item) for key, item in value.items()}
+
+
 def injected_source(parameters: Mapping[str, Any]) -> str:
     """Return the source of the cell that sets the parameters."""
     lines = [f"{name} = {literal(value)}" for name, value in parameters.items()]
@@ -77,7 +120,8 @@ def injected_source(parameters: Mapping[str, Any]) -> str:
 
 def tags(cell: Mapping[str, Any]) -> Sequence[str]:
     """Return the tags of a cell, whatever its metadata holds in their place."""
-    found = cell["metadata"].get("tags")
+    metadata = cell.get("metadata")  # a cell of an unknown type need not have any
+    found = metadata.get("tags") if isinstance(metadata, Mapping) else None
     return [tag for tag in found if isinstance(tag, str)] if isinstance(found, list) else []
 
 
@@ -110,8 +154,8 @@ def unknown_names(cells: Sequence[Mapping[str, Any]], parameters: Mapping[str, A
 
     Without such a cell, or when it cannot be parsed, nothing is known and nothing said.
     """
-    source = next((cell["source"] for cell in cells if TAG in tags(cell)), None)
-    if source is None:
+    source = next((cell.get("source") for cell in cells if TAG in tags(cell)), None)
+    if not isinstance(source, str):
         return []
     try:
         tree = ast.parse(source)

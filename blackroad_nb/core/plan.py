@@ -7,12 +7,14 @@ that cannot be carried out is refused while nothing has happened yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from blackroad_nb.core.execution import Status
-from blackroad_nb.core.parameters import check_parameters, tags
+from blackroad_nb.core.kernel import check_kernel_name
+from blackroad_nb.core.kinds import check_flag
+from blackroad_nb.core.parameters import TAG, check_parameters, tags
 from blackroad_nb.core.run import DEFAULT_TIMEOUT_SECONDS, CellResult, Run, RunRequest
 from blackroad_nb.errors import InvalidInput
 
@@ -59,6 +61,8 @@ def check_request(request: RunRequest) -> None:
     Raises:
         InvalidInput: says which value is wrong and what it may be.
     """
+    for flag in ("with_predecessors", "resume", "continue_on_error", "keep_kernel"):
+        check_flag(getattr(request, flag), flag)
     if request.cell is not None and not _is_index(request.cell):
         raise InvalidInput(f"The cell must be a whole number from 0, not {request.cell!r}.")
     if request.with_predecessors and request.cell is None:
@@ -69,6 +73,12 @@ def check_request(request: RunRequest) -> None:
         raise InvalidInput(
             "A resumed run keeps the parameters it began with; start a new run to change them."
         )
+    if request.resume and request.kernel is not None:
+        raise InvalidInput(
+            "A resumed run keeps the kernel it began with; start a new run to change it."
+        )
+    if request.kernel is not None:
+        check_kernel_name(request.kernel)
     timeout_limit(request.timeout_seconds, "The time-out")
     check_parameters(request.parameters)
 
@@ -92,21 +102,37 @@ def timeout_limit(value: object, what: str) -> float | None:
     return seconds if 0 < seconds < math.inf else None
 
 
-def cell_timeout(cell: Cell, index: int, call: float | None) -> float | None:
+def cell_timeout(cell: Cell, call: float | None) -> float | None:
     """Return the limit of one cell in seconds: its own, else the call's, else 60.
 
     A cell says its own in `metadata.blackroad.timeout` or `metadata.timeout`: its
-    author knows what it takes. Zero or less means no limit, wherever it is said.
-
-    Raises:
-        InvalidInput: the cell's own value is not a number.
+    author knows what it takes. Zero or less means no limit, wherever it is said. A
+    value that is no number is ignored: other programs may use that key.
     """
+    own = [value for value in _own_timeouts(cell) if _is_seconds(value)]
+    chosen = own[0] if own else DEFAULT_TIMEOUT_SECONDS if call is None else call
+    return timeout_limit(chosen, "The time-out")
+
+
+def _own_timeouts(cell: Cell) -> list[Any]:
     metadata = cell["metadata"]
     ours = metadata.get("blackroad")
-    for holder in (ours if isinstance(ours, Mapping) else {}, metadata):
-        if holder.get("timeout") is not None:
-            return timeout_limit(holder["timeout"], f"The time-out in the metadata of cell {index}")
-    return timeout_limit(DEFAULT_TIMEOUT_SECONDS if call is None else call, "The time-out")
+    holders = (ours if isinstance(ours, Mapping) else {}, metadata)
+    return [holder["timeout"] for holder in holders if holder.get("timeout") is not None]
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _ignored_timeouts(cells: Sequence[Cell], steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        for value in _own_timeouts(cells[step.index]):
+            if not _is_seconds(value):
+                yield (
+                    f"The time-out in the metadata of cell {step.index} is no number of "
+                    f"seconds and was ignored: {repr(value)[:40]}."
+                )
 
 
 def runnable(cell: Cell) -> bool:
@@ -131,29 +157,33 @@ def make_plan(
         earlier: the run to resume.
 
     Raises:
-        InvalidInput: the cell does not exist or holds no code, nothing is left to
-            resume, or a cell's own time-out is not a number.
+        InvalidInput: the cell does not exist or holds no code, or nothing is left to
+            resume.
     """
     if request.cell is not None:
-        return _single(cells, request, request.cell, injected)
-    if request.resume:
-        return _resumed(cells, request, earlier)
-    return Plan(_steps(cells, range(len(cells)), request))
+        plan = _single(cells, request, request.cell, injected)
+    elif request.resume:
+        plan = _resumed(cells, request, earlier)
+    else:
+        plan = Plan(_steps(cells, range(len(cells)), request))
+    return replace(plan, notes=(*plan.notes, *_ignored_timeouts(cells, plan.steps)))
 
 
 def _single(cells: Sequence[Cell], request: RunRequest, index: int, injected: int | None) -> Plan:
     if index >= len(cells):
         raise InvalidInput(
-            f"There is no cell {index}; the notebook has {len(cells)} cells, counted from 0."
+            f"There is no cell {index}; the notebook has {_counted(len(cells))}, counted from 0."
         )
     if cells[index]["cell_type"] != "code":
         raise InvalidInput(
             f"Cell {index} is a {cells[index]['cell_type']} cell; only code cells can be run."
         )
-    if request.with_predecessors:
-        wanted = list(range(index + 1))
-    else:
-        wanted = [i for i in (injected, index) if i is not None]
+    wanted = list(range(index + 1)) if request.with_predecessors else [index]
+    if injected is not None and injected not in wanted:
+        # The values come before the cell that uses them, and after the defaults they replace.
+        defaults = TAG in tags(cells[index])
+        if defaults or not request.with_predecessors:
+            wanted.insert(len(wanted) if defaults else 0, injected)
     notes = () if runnable(cells[index]) else (f"Cell {index} is empty or tagged to be skipped.",)
     return Plan(_steps(cells, wanted, request), notes=notes)
 
@@ -169,22 +199,14 @@ def _resumed(cells: Sequence[Cell], request: RunRequest, earlier: Earlier | None
         return Plan(_steps(cells, range(len(cells)), request))
     if not earlier.kernel_kept:
         note = (
-            f"The kernel of the earlier run is gone, so its state is too: "
-            f"{_cells_before(len(before), start)} run again."
+            f"The kernel of the earlier run is gone, and so is its state: "
+            f"{_counted(len(before))} before cell {start} ran again."
         )
         return Plan(_steps(cells, range(len(cells)), request), notes=(note,))
     note = f"Resumed at cell {start} in the kernel of the earlier run; cells before it were kept."
     done = _by_cell(cells, earlier.run.cells)
     carried = tuple(done[index] for index in before if index in done)
     return Plan(_steps(cells, range(start, len(cells)), request), carried, (note,))
-
-
-def _cells_before(count: int, start: int) -> str:
-    return (
-        f"the cell before cell {start} was"
-        if count == 1
-        else (f"the {count} cells before cell {start} were")
-    )
 
 
 def resume_index(cells: Sequence[Cell], results: Sequence[CellResult]) -> int | None:
@@ -225,12 +247,16 @@ def _steps(cells: Sequence[Cell], indexes: Sequence[int], request: RunRequest) -
     return tuple(
         Step(
             index,
-            cell_timeout(cells[index], index, request.timeout_seconds),
+            cell_timeout(cells[index], request.timeout_seconds),
             RAISES_TAG in tags(cells[index]),
         )
         for index in indexes
         if runnable(cells[index])
     )
+
+
+def _counted(cells: int) -> str:
+    return f"{cells} cell{'' if cells == 1 else 's'}"
 
 
 def _is_index(value: object) -> bool:

@@ -140,8 +140,12 @@ def run_record(run: Run, outputs: bool = True) -> Record:
 def cell_record(cell: CellResult, outputs: bool = True) -> Record:
     """Return a cell of a run as JSON-ready values."""
     values = asdict(replace(cell, outputs=()))  # no copy of what can be large
-    shown = list(cell.outputs) if outputs else None
-    return {**values, "status": cell.status.value, "outputs": shown}
+    return {
+        **values,
+        "status": cell.status.value,
+        "outputs": list(cell.outputs) if outputs else None,
+        "started_at": timestamp(cell.started_at),
+    }
 
 
 def kernel_record(kernel: KernelInfo | RegisteredKernel) -> Record:

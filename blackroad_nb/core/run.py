@@ -6,7 +6,7 @@ sends to the kernel becomes one `Execution`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +48,7 @@ class RunRequest:
         continue_on_error: go on after a failed cell.
         keep_kernel: leave the kernel running, so that a resume finds its state.
         output: write the executed notebook here (absolute path); None writes in place.
+        kernel: run on this kernel; None takes the one that the notebook names.
         user: who asked.
     """
 
@@ -60,12 +61,17 @@ class RunRequest:
     continue_on_error: bool = False
     keep_kernel: bool = False
     output: str | None = None
+    kernel: str | None = None
     user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """How one cell of a run ended; `outputs` are nbformat output objects."""
+    """How one cell of a run ended; `outputs` are nbformat output objects.
+
+    Attributes:
+        started_at: when it was sent to the kernel; None when it never was.
+    """
 
     index: int
     cell_id: str | None
@@ -75,11 +81,17 @@ class CellResult:
     duration_ms: int | None = None
     error: str | None = None
     outputs: tuple[Mapping[str, Any], ...] = ()
+    started_at: datetime | None = None
+
+    @property
+    def started_at_ts(self) -> float | None:
+        """`started_at` in seconds since 1970-01-01 UTC, as `time.time()` counts them."""
+        return None if self.started_at is None else self.started_at.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as the store and the API show it.
+    """One run as the store and the API show it; iterating over it yields its cells.
 
     Attributes:
         code: of the error that no cell is to blame for: the run got no kernel, say, or all
@@ -103,6 +115,16 @@ class Run:
     finished_at: datetime | None = None
     owner: str | None = None
     seq: int | None = field(default=None, compare=False)
+
+    def __iter__(self) -> Iterator[CellResult]:
+        return iter(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __bool__(self) -> bool:
+        """A run without cells is a run all the same."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)

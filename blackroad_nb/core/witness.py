@@ -107,7 +107,7 @@ Event = Requested | Busy | Input | Failed | Idle | Answered | KernelEnded
 
 def error_text(name: str, value: str, traceback: Iterable[str]) -> str:
     """Say an error as the history keeps it: `Name: value`, then the traceback."""
-    head = f"{name}: {value}" if value else name
+    head = ": ".join(part for part in (name, value) if part)
     lines = "\n".join(traceback)
     return f"{head}\n{lines}" if lines else head
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from blackroad_nb.core.document import digest
-from blackroad_nb.core.export import default_file_name
-from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.export import DEFAULT_FORMAT, default_file_name
 from blackroad_nb.errors import (
     FileChanged,
     FileExists,
@@ -32,11 +31,12 @@ class ExportManager:
         return await self._exporter.formats()
 
     async def export(
-        self, notebook_id: str, format: str = "html", trusted: bool = False
+        self, notebook: str | Path, format: str = DEFAULT_FORMAT, trusted: bool = False
     ) -> Exported:
         """Return the notebook, as its file is now, in another format.
 
         Args:
+            notebook: its id, or the path of a file, which need not be registered.
             trusted: keep scripts and whatever else outputs may do. HTML that is not
                 trusted runs nothing and fetches nothing.
 
@@ -47,12 +47,12 @@ class ExportManager:
             ExportUnavailable: this machine lacks what the format needs.
             ExportFailed: the converter gave up on this notebook.
         """
-        return await self._export(await self._store.get_notebook(notebook_id), format, trusted)
+        return await self._export(await self._source(notebook), format, trusted)
 
     async def export_file(
         self,
-        notebook_id: str,
-        format: str = "html",
+        notebook: str | Path,
+        format: str = DEFAULT_FORMAT,
         destination: str | None = None,
         overwrite: bool = False,
         trusted: bool = False,
@@ -62,6 +62,7 @@ class ExportManager:
         Each file appears whole or not at all, the document after what it refers to.
 
         Args:
+            notebook: its id, or the path of a file, which need not be registered.
             destination: a file under the allowed roots; None for one beside the
                 notebook, named like it.
             overwrite: replace earlier exports at the same place.
@@ -69,20 +70,19 @@ class ExportManager:
         Raises:
             FileExists: something is there already and `overwrite` is false.
             PathNotAllowed: the destination leads outside the allowed roots.
-            NotebookExists: the destination is a registered notebook.
+            NotebookExists: the destination is a registered notebook, or this one.
             InvalidInput: the destination cannot be written, or what `export` raises.
         """
-        notebook = await self._store.get_notebook(notebook_id)
+        source = await self._source(notebook)
         if destination is not None:  # refused before the work, not after it
             place = self._files.resolve(destination)
-            await self._check_destination(place, format)
+            await self._check_destination(place, source, format)
             await self._files.check_place(place)
-        exported = await self._export(notebook, format, trusted)
-        source = Path(notebook.path)
+        exported = await self._export(source, format, trusted)
         target = self._files.resolve(
             destination or source.with_name(default_file_name(source.stem, exported.extension))
         )
-        await self._check_destination(target, format)
+        await self._check_destination(target, source, format)
         files = {
             self._files.resolve(target.parent / name): content
             for name, content in exported.resources.items()
@@ -97,8 +97,12 @@ class ExportManager:
         """Stop the exporter, also in the middle of an export."""
         self._exporter.close()
 
-    async def _export(self, notebook: Notebook, format: str, trusted: bool) -> Exported:
-        path = self._files.resolve(notebook.path)
+    async def _source(self, notebook: str | Path) -> Path:
+        if isinstance(notebook, str):
+            notebook = Path((await self._store.get_notebook(notebook)).path)
+        return self._files.resolve(notebook)
+
+    async def _export(self, path: Path, format: str, trusted: bool) -> Exported:
         # Only the exporter's own process parses it: a large notebook would hold up the server.
         content = await self._files.read_bytes(path)
         try:
@@ -106,14 +110,20 @@ class ExportManager:
         except InvalidNotebook as error:
             raise InvalidNotebook(f"{str(path)!r} is not a readable notebook. {error}") from None
 
-    async def _check_destination(self, target: Path, format: str) -> None:
-        if target.suffix.lower() == SUFFIX and format not in ("ipynb", "notebook"):
+    async def _check_destination(self, target: Path, source: Path, format: str) -> None:
+        suffix, is_notebook = target.suffix.lower(), format in ("ipynb", "notebook")
+        if suffix == SUFFIX and not is_notebook:
             raise InvalidInput(
                 f"A {format} export must not be named {target.name!r}; end it otherwise."
             )
-        if await self._store.find_notebook(str(target)):
+        if suffix not in ("", SUFFIX) and is_notebook:
+            raise InvalidInput(
+                f"{target.name!r} does not end in {SUFFIX}, as a {format} export must; "
+                "name the format that you want, or end it so."
+            )
+        if target == source or await self._store.find_notebook(str(target)):
             raise NotebookExists(
-                f"{str(target)!r} is a registered notebook and is never replaced by an export; "
+                f"{str(target)!r} is a notebook of yours and is never replaced by an export; "
                 "choose another file."
             )
 

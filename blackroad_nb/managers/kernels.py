@@ -17,11 +17,12 @@ from blackroad_nb.core.kernel import (
     RegisteredKernel,
     check_environment,
     check_kernel,
+    completed_argv,
     first_cell,
     joined,
     speaks,
 )
-from blackroad_nb.core.kinds import check_seconds, check_text
+from blackroad_nb.core.kinds import check_flag, check_seconds, check_text
 from blackroad_nb.errors import (
     InvalidInput,
     KernelExists,
@@ -82,6 +83,7 @@ class KernelRegistry:
         Args:
             name: in lower case afterwards, as Jupyter sees all names.
             argv: the command; `{connection_file}` stands for the file the kernel reads.
+                Where it is missing, `-f {connection_file}` is appended.
             env: variables for the kernel beside those of who starts it.
             check: start it and run a cell first; when that fails nothing stays behind.
             timeout_seconds: how long the check may take.
@@ -93,13 +95,14 @@ class KernelRegistry:
         """
         check_kernel(name, language, display_name, argv)
         check_environment(env or {})
+        check_flag(check, "check")
         _check_timeout(timeout_seconds)
         kernel = RegisteredKernel(
             id=self._new_id(),
             name=name.lower(),
             language=language,
             display_name=display_name,
-            argv=tuple(argv),
+            argv=completed_argv(argv),
             created_at=self._clock(),
         )
         await self._specs.install(kernel, env or {})  # the folder is the claim on the name
@@ -127,7 +130,9 @@ class KernelRegistry:
         check_text(name, "The kernel name")
         found = next((spec for spec in await self._specs.list() if spec.name == name.lower()), None)
         if found is None:
-            raise KernelNotFound(f"There is no kernel named {name!r} here; see `kernels`.")
+            raise KernelNotFound(
+                f"There is no kernel named {name!r} here; list the kernels to see their names."
+            )
         return await self._check(found.name, found.language, timeout_seconds)
 
     async def unregister(self, name: str) -> None:
@@ -143,7 +148,11 @@ class KernelRegistry:
         if name in specs and (specs[name].registered or not row):
             await self._specs.remove(name)  # raises when it is not ours
         elif not row:
-            raise KernelNotFound(f"No kernel named {name!r} is registered; see `kernels`.")
+            raise KernelNotFound(
+                f"No kernel named {name!r} is registered; list the kernels to see their names."
+            )
+        elif name not in specs:
+            await self._specs.remove_broken(name)
         if row:
             await self._store.delete_kernel(name)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from blackroad_nb.core.document import kernel_name, new_document
-from blackroad_nb.core.history import Page
+from blackroad_nb.core.history import HistoryQuery, Page
 from blackroad_nb.core.kernel import check_kernel_name
 from blackroad_nb.core.notebook import (
     DEFAULT_KERNEL,
@@ -18,7 +19,7 @@ from blackroad_nb.core.notebook import (
     check_name,
     name_for,
 )
-from blackroad_nb.errors import InvalidInput, NotebookExists, StoreError
+from blackroad_nb.errors import BlackRoadError, InvalidInput, NotebookExists, StoreError
 from blackroad_nb.ports import Clock, NotebookFiles, Store
 
 SUFFIX = ".ipynb"
@@ -53,6 +54,10 @@ class NotebookManager:
     ) -> Notebook:
         """Register a notebook and write its file, or adopt the file that is there.
 
+        Args:
+            kernel: of a new file, or of an adopted one that names none. A file that names
+                another one keeps it, since nothing here changes an adopted file.
+
         Raises:
             InvalidInput: the name, path, kernel or metadata is not acceptable.
             PathNotAllowed: the path leads outside the allowed roots.
@@ -64,11 +69,14 @@ class NotebookManager:
             check_kernel_name(kernel)
         resolved = self._files.resolve(path)
         if resolved.suffix != SUFFIX:
-            raise InvalidInput(f"The path must end in {SUFFIX}; {resolved.name!r} does not.")
+            raise InvalidInput(f"The path must end in {SUFFIX}; {str(resolved)!r} does not.")
         if await self.find(resolved):
-            raise NotebookExists(f"{str(resolved)!r} is registered already; see `list`.")
+            raise NotebookExists(
+                f"{str(resolved)!r} is registered already; list the notebooks to see its id."
+            )
         if adopt:
             document = (await self._files.read(resolved)).document
+            _check_same_kernel(resolved, kernel_name(document), kernel)
         else:
             document = new_document(kernel or DEFAULT_KERNEL, self._new_id()[:8])
             await self._files.create(resolved, document)
@@ -77,7 +85,7 @@ class NotebookManager:
             id=self._new_id(),
             name=name,
             path=str(resolved),
-            kernel=kernel or kernel_name(document) or DEFAULT_KERNEL,
+            kernel=kernel_name(document) or kernel or DEFAULT_KERNEL,
             created_at=now,
             updated_at=now,
             cell_count=len(document["cells"]),
@@ -99,8 +107,10 @@ class NotebookManager:
         """Return the notebook registered at a resolved path, if there is one."""
         return await self._store.find_notebook(str(path))
 
-    async def at(self, path: str) -> Notebook:
+    async def at(self, path: str) -> tuple[Notebook, bool]:
         """Return the notebook registered at a path; a file that is not is adopted.
+
+        The second value tells whether it was adopted just now; `forget_unused` undoes that.
 
         Raises:
             NotebookNotFound, InvalidNotebook, PathNotAllowed: no notebook to be had there.
@@ -108,17 +118,26 @@ class NotebookManager:
         resolved = self._files.resolve(path)
         found = await self.find(resolved)
         if found is not None:
-            return found
+            return found, False
         try:
-            return await self.create(name_for(str(resolved)), str(resolved), adopt=True)
+            return await self.create(name_for(str(resolved)), str(resolved), adopt=True), True
         except NotebookExists:  # somebody registered it between the two looks
             found = await self.find(resolved)
             if found is None:
                 raise
-            return found
+            return found, False
+
+    async def forget_unused(self, notebook_id: str) -> None:
+        """Forget a notebook that was registered for a run which then got no kernel.
+
+        One in which anything ran stays. Nothing is raised: the failed run is what counts.
+        """
+        with suppress(BlackRoadError):
+            if not (await self._store.history(HistoryQuery(notebook_id, limit=1))).items:
+                await self.delete(notebook_id)
 
     async def load(self, notebook_id: str) -> tuple[Notebook, dict[str, Any]]:
-        """Return the row, its cell count brought up to date, and the file's content.
+        """Return the row, brought up to date with the file, and the file's content.
 
         Raises:
             NotebookNotFound: no such row, or its file is gone.
@@ -126,25 +145,50 @@ class NotebookManager:
         """
         notebook = await self._store.get_notebook(notebook_id)
         document = (await self._files.read(self._files.resolve(notebook.path))).document
-        if notebook.cell_count != len(document["cells"]):
-            notebook = replace(notebook, cell_count=len(document["cells"]))
-            await self._store.update_notebook(notebook)
-        return notebook, document
+        now = replace(
+            notebook,
+            cell_count=len(document["cells"]),
+            kernel=kernel_name(document) or notebook.kernel,
+        )
+        if now != notebook:
+            await self._store.update_notebook(now)
+        return now, document
 
     async def list(self, limit: int | None = None, cursor: str | None = None) -> Page[Notebook]:
         """Return notebooks, the newest update first."""
         return await self._store.list_notebooks(limit, cursor)
 
-    async def delete(self, notebook_id: str, delete_file: bool = False) -> Notebook:
+    async def delete(self, notebook_id: str, delete_file: bool = False) -> tuple[Notebook, bool]:
         """Forget a notebook and its history; the file goes only when asked.
+
+        The registration goes first: when the database cannot be written, nothing is lost.
+
+        Returns:
+            What was forgotten, and whether there was a file that was deleted.
 
         Raises:
             NotebookNotFound: no such notebook.
             RunActive: another process runs it.
+            InvalidInput: the file cannot be deleted; the notebook is forgotten all the same.
         """
         notebook = await self._store.get_notebook(notebook_id)
+        path = self._files.resolve(notebook.path) if delete_file else None
         await self._store.check_idle(notebook_id)
-        if delete_file:
-            await self._files.delete(self._files.resolve(notebook.path))
         await self._store.delete_notebook(notebook_id)
-        return notebook
+        if path is None:
+            return notebook, False
+        try:
+            return notebook, await self._files.delete(path)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"The notebook and its history were deleted, but its file was not. {error.message}"
+            ) from None
+
+
+def _check_same_kernel(path: Path, named: str | None, kernel: str | None) -> None:
+    """Refuse to promise a kernel that the runs of an adopted file would not take."""
+    if kernel is not None and named is not None and kernel != named:
+        raise InvalidInput(
+            f"{str(path)!r} names the kernel {named!r}, and an adopted file is not changed: "
+            f"adopt it without a kernel, and ask for {kernel!r} when you run it."
+        )

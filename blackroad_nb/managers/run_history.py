@@ -100,6 +100,7 @@ def _result(execution: Execution, index: int) -> CellResult:
         duration_ms=execution.duration_ms,
         error=execution.error,
         outputs=_outputs(execution.output),
+        started_at=execution.started_at,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from blackroad_nb.core.document import check_serializable
+from blackroad_nb.core.document import check_serializable, kernel_name
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.plan import Step
 from blackroad_nb.core.run import CellResult, Run, RunStatus
@@ -82,6 +82,11 @@ class RunPass:
         """How many cells the artefact has."""
         return len(self._work.document["cells"])
 
+    @property
+    def named_kernel(self) -> str | None:
+        """The kernel that the notebook itself names, whichever one it ran on."""
+        return kernel_name(self._work.document)
+
     def cancel(self) -> None:
         """Ask the run to stop; what it has done is kept."""
         self._cancelled.set()
@@ -142,7 +147,8 @@ class RunPass:
     async def _run_steps(self, kernel: RunningKernel, cancelling: asyncio.Task[Any]) -> RunStatus:
         self._run = replace(self._run, status=RunStatus.RUNNING, kernel_id=kernel.kernel_id)
         self.log.begin(self.snapshot(), len(self._work.plan.steps))
-        self.artefact.set_metadata({"language_info": dict(await kernel.language_info())})
+        if self.named_kernel in (None, self._run.kernel):  # another kernel changes no metadata
+            self.artefact.set_metadata({"language_info": dict(await kernel.language_info())})
         beside = [asyncio.create_task(self.artefact.write_on()), asyncio.create_task(self._tell())]
         status = RunStatus.SUCCESS
         try:
@@ -221,6 +227,7 @@ class RunPass:
             duration_ms=outcome.duration_ms,
             error=outcome.error,
             outputs=tuple(kept),
+            started_at=outcome.started_at,
         )
         self.log.add_finished(result)
         return result

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blackroad_nb.core.document import Document, code_cell, kernel_name
+from blackroad_nb.core.document import Document, code_cell, kernel_name, repair_ids
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.parameters import (
     INJECTED_TAG,
+    from_json,
     inject,
     speaks_python,
     tags,
@@ -36,10 +36,11 @@ class Target:
 
 
 def inherited(request: RunRequest, earlier: Run) -> RunRequest:
-    """A resumed run goes on with the parameters and the output of the one before."""
+    """A resumed run keeps the parameters, the output and the kernel of the one before."""
     parameters = earlier.requested.get("parameters") or {}
     output = request.output or earlier.requested.get("output")
-    return replace(request, parameters=deepcopy(dict(parameters)), output=output)
+    kernel = earlier.requested.get("kernel")
+    return replace(request, parameters=from_json(parameters), output=output, kernel=kernel)
 
 
 def _holds_values(document: Document, step: Step) -> bool:
@@ -92,13 +93,17 @@ class Preparation:
         kernel: RunningKernel | None,
     ) -> tuple[Document, Plan]:
         document, injected, notes = file.document, None, []
+        repair_ids(document)
         if request.parameters:
-            await self._check_language(document, notebook)
+            name = request.kernel or kernel_name(document) or notebook.kernel
+            await self._check_language(document, name)
             unknown = unknown_names(document["cells"], request.parameters)
             if unknown:
                 named = ", ".join(unknown)
                 notes.append(f"No default in the cell tagged `parameters`: {named}.")
             new = code_cell("", self._new_id()[:8])
+            if document["nbformat_minor"] < 5:  # before 4.5 a cell has no id
+                del new["id"]
             cells, injected, moved = inject(document["cells"], request.parameters, new)
             if request.cell is not None and not request.resume and request.cell >= injected:
                 request = replace(request, cell=request.cell + moved)
@@ -111,12 +116,11 @@ class Preparation:
             ]
         return document, replace(plan, notes=(*notes, *plan.notes))
 
-    async def _check_language(self, document: Document, notebook: Notebook) -> None:
-        name = kernel_name(document) or notebook.kernel
+    async def _check_language(self, document: Document, name: str) -> None:
         registered = {kernel.name: kernel.language for kernel in await self._store.list_kernels()}
         if not speaks_python(document["metadata"], name, registered.get(name)):
             raise InvalidInput(
-                f"Parameters can be written for Python notebooks only; this one names the "
+                f"Parameters can be written for Python notebooks only; this run is on the "
                 f"kernel {name!r}."
             )
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from blackroad_nb.core.document import kernel_name
 from blackroad_nb.core.history import Page
 from blackroad_nb.core.notebook import Notebook
+from blackroad_nb.core.parameters import as_json
 from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import CellResult, Run, RunEvent, RunRequest, RunStatus
 from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
@@ -319,7 +320,7 @@ class RunManager:
             status=RunStatus.PENDING,
             requested=_requested(request),
             path=str(path),
-            kernel=kernel_name(document) or notebook.kernel,
+            kernel=request.kernel or kernel_name(document) or notebook.kernel,
             user=request.user,
             owner=self._settings.server,
         )
@@ -354,7 +355,12 @@ class RunManager:
         """Say in the registry that the notebook was worked on."""
         if str(run.artefact.path) != notebook.path:
             return
-        changed = replace(notebook, updated_at=self._clock(), cell_count=run.cell_count)
+        changed = replace(
+            notebook,
+            updated_at=self._clock(),
+            cell_count=run.cell_count,
+            kernel=run.named_kernel or notebook.kernel,
+        )
         try:
             await self._store.update_notebook(changed)
         except (StoreError, NotebookNotFound):
@@ -371,7 +377,7 @@ class RunManager:
 
 
 def _requested(request: RunRequest) -> dict[str, Any]:
-    values = asdict(request)
+    values = {**asdict(request), "parameters": as_json(request.parameters)}
     for name in ("notebook_id", "user"):
         del values[name]
     return values

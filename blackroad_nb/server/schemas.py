@@ -122,11 +122,16 @@ NEW_RUN = {
             "maximum": 366 * _DAY_SECONDS,
             "description": "Per cell; 0 for none. Else the cell's own, else 60.",
         },
-        parameters={"type": "object", "default": {}},
+        parameters={
+            "type": "object",
+            "default": {},
+            "description": 'JSON; NaN and infinities as {"$float": "nan"}, "inf" or "-inf".',
+        },
         resume={"type": "boolean", "default": False},
         continue_on_error={"type": "boolean", "default": False},
         keep_kernel={"type": "boolean", "default": False},
         output={**NOTEBOOK_PATH, "description": "Write here instead of in place."},
+        kernel={**WORD, "description": "Run on this one; else on the one the notebook names."},
     ),
     "oneOf": [{"required": ["notebook_id"]}, {"required": ["path"]}],
 }
@@ -145,10 +150,14 @@ NEW_KERNEL = closed(
         "minItems": 1,
         "maxItems": 1000,
         "items": {**TEXT, "minLength": 1},
-        "contains": {"pattern": r"\{connection_file\}"},
-        "x-must": "must hold {connection_file}, the file the kernel reads",
+        "description": "`-f {connection_file}` is appended where that file is not named.",
     },
-    env={"type": "object", "additionalProperties": TEXT, "default": {}},
+    env={
+        "type": "object",
+        "additionalProperties": TEXT,
+        "default": {},
+        "description": "Jupyter replaces $NAME in a value at the start; $$ stands for a $.",
+    },
     check={"type": "boolean", "default": True, "description": "Start it and run one cell first."},
     timeout_seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 600, "default": 60},
 )
@@ -181,6 +190,7 @@ _CELL = _whole(
         "items": {"type": "object"},
         "description": "nbformat outputs; null unless `outputs=1` asks for them.",
     },
+    started_at=_or_null("string", format="date-time"),
 )
 COMPONENTS: dict[str, Schema] = {
     "Error": closed(("code", "message"), code=TEXT, message=TEXT),

@@ -60,7 +60,9 @@ def run(name: str, **changes: object) -> Run:
         kernel="python3",
         user="ada",
         cells=(
-            CellResult(0, "a", Status.SUCCESS, "e-1", 1, 12, None, ({"output_type": "stream"},)),
+            CellResult(
+                0, "a", Status.SUCCESS, "e-1", 1, 12, None, ({"output_type": "stream"},), NOON
+            ),
             CellResult(1, None, Status.PENDING),
         ),
         started_at=NOON,

@@ -176,9 +176,15 @@ def test_a_file_in_place_of_a_folder_is_told(files, root):
             asyncio.run(operation)
 
 
+def test_a_new_notebook_gets_its_folder(files, root):
+    path = root / "new" / "a.ipynb"
+    asyncio.run(files.create(path, DOCUMENT))
+    assert asyncio.run(files.read(path)).document["cells"] == DOCUMENT["cells"]
+
+
 def test_a_missing_folder_is_told(files, root):
-    path = root / "none" / "a.ipynb"
-    for operation in (files.create(path, DOCUMENT), files.write(path, b"", None)):
+    path, deep = root / "none" / "a.ipynb", root / "none" / "deep" / "a.ipynb"
+    for operation in (files.create(deep, DOCUMENT), files.write(path, b"", None)):
         with pytest.raises(InvalidInput, match="folder does not exist"):
             asyncio.run(operation)
     with pytest.raises(NotebookNotFound):

@@ -56,6 +56,22 @@ def test_the_folder_is_whole_and_nothing_lies_beside_it(kernels: Path) -> None:
     assert [path.name for path in kernels.parent.iterdir()] == ["kernels"]
 
 
+@pytest.mark.parametrize("left", ["{", None])
+def test_what_is_left_of_a_kernelspec_of_ours_is_removed(left: str | None, kernels: Path) -> None:
+    asyncio.run(SPECS.remove_broken("mine"))
+    asyncio.run(SPECS.install(kernel(), {}))
+    spec = kernels / "mine" / "kernel.json"
+    spec.write_text(left) if left else spec.rename(spec.with_name("moved.json"))
+    asyncio.run(SPECS.remove_broken("MINE"))
+    assert list(kernels.iterdir()) == []
+
+
+def test_a_kernelspec_of_somebody_else_is_not_taken_for_a_broken_one(kernels: Path) -> None:
+    folder = place(kernels, "mine", {"argv": 3})
+    asyncio.run(SPECS.remove_broken("mine"))
+    assert folder.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from blackroad_nb.errors import KernelNotFound
+from blackroad_nb.cli.parsing import parse
+from blackroad_nb.cli.running import _parameters
+from blackroad_nb.errors import InvalidInput, KernelNotFound
 from tests.cli.conftest import SCRIPT, CommandLine, WriteNotebook
 
 TOOK = re.compile(r"\(\d+ms\)")
@@ -88,13 +90,57 @@ def test_parameters_from_words_and_file(cli: CommandLine, write_notebook: WriteN
     (cli.folder / "p.json").write_text('{"a": [1, null], "b": "file"}')
     done = cli(
         "execute", path, "--parameters-file", "p.json",
-        "-p", "b", "word", "-p", "c", "-7", "-p", "d", '"8"',
+        "-p", "b", "word", "-p", "c", "False", "-p", "d", "-Infinity",
         "--output", "out.ipynb",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "[[1, None], 'word', -7, '8']" in done.out
+    assert "[[1, None], 'word', False, -inf]" in done.out
     assert outputs_of(path) == ["", ""]
-    assert "[[1, None], 'word', -7, '8']\n" in outputs_of(str(cli.folder / "out.ipynb"))
+    assert "[[1, None], 'word', False, -inf]\n" in outputs_of(str(cli.folder / "out.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["-p", "a", "False"], False),
+        (["-p", "a", "-1e5"], -1e5),
+        (["-p", "a", "-abc"], "-abc"),
+        (["-p", "a", "--x"], "--x"),
+        (["-p", "a", "-p"], "-p"),
+        (["-p", "a", "--"], "--"),
+        (["-p", "a", ""], ""),
+        (["-p", "a", "b=c"], "b=c"),
+        (["-p", "a=-1e5"], -1e5),
+        (["-p", "a="], ""),
+        (["-p", "a=b=c"], "b=c"),
+        (["--parameter", "a", "--cell"], "--cell"),
+        (["--parameter=a=-3"], -3),
+        (["-p", "a", "1", "-p", "a=2"], 2),
+        (["-r", "a", "-007"], "-007"),
+        (["--parameter-raw", "a=False"], "False"),
+        (["-p", "a", "1", "-r", "a", "1"], "1"),
+    ],
+    ids=str,
+)
+def test_how_a_parameter_may_be_written(words: list[str], value: object) -> None:
+    found = _parameters(parse("execute", [*words, "x.ipynb", "--timeout", "5"]))
+    assert found == {"a": value}
+    assert type(found["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-p"], "expected one argument"),
+        (["-p", "a"], "'a' has no value"),
+        (["--cell", "0", "--cell", "1"], "--cell is given twice"),
+        (["--output", "a.ipynb", "--output", "a.ipynb"], "--output is given twice"),
+    ],
+    ids=str,
+)
+def test_options_that_are_not_clear(words: list[str], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        _parameters(parse("execute", ["x.ipynb", *words]))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +242,37 @@ def test_an_unknown_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> N
     done = cli("execute", str(path))
     assert done.code == KernelNotFound.exit_code
     assert "nosuch" in done.complaint
+    assert cli("list").json == []  # nothing ran, so nothing was registered
+    refused = cli("create", "Odd", str(path), "--adopt", "--kernel", "python3")
+    assert "names the kernel 'nosuch'" in refused.complaint
+    assert cli("create", "Odd", str(path), "--adopt").code == 0
+    assert cli("execute", str(path)).code == KernelNotFound.exit_code
+    assert [row["name"] for row in cli("list").json] == ["Odd"]
+
+
+def test_a_first_run_that_is_refused_registers_nothing(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    path = write_notebook("one", "1")
+    assert "no cell 7" in cli("execute", path, "--cell", "7").complaint
+    assert cli("list").json == []
+
+
+def test_a_run_on_another_kernel(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    path = Path(write_notebook("odd", "print(6 * 7)", "1 / 0"))
+    path.write_text(path.read_text().replace('"python3"', '"nosuch"'))
+    done = cli("execute", str(path), "--kernel", "python3", "--json")
+    assert (done.code, json.loads(done.out)["kernel"]) == (1, "python3")
+    again = cli("execute", str(path), "--resume", "--json")
+    assert (again.code, json.loads(again.out)["kernel"]) == (1, "python3")
+    assert outputs_of(str(path))[0] == "42\n"
+    assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "nosuch"
+    assert cli("list").json[0]["kernel"] == "nosuch"
+    assert (
+        "leave --kernel out"
+        in cli("execute", str(path), "--resume", "--kernel", "python3").complaint
+    )
+    assert cli("execute", str(path), "--kernel", "no such").code == 2
 
 
 def test_output_that_would_steer_a_terminal(

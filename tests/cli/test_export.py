@@ -26,10 +26,25 @@ def test_a_file_beside_the_notebook_or_where_it_is_wanted(
         f"\N{CHECK MARK} Exported to {beside} [python] ({beside.stat().st_size} bytes)\n"
     )
     assert "x = 1" in beside.read_text()
-    told = cli("export", registered, "--output", "other.html", "--json").json
+    told = cli("export", registered, "--format", "html", "--output", "other.html", "--json").json
     assert told["format"] == "html"
     assert told["path"] == str(cli.folder / "other.html")
     assert told["bytes"] == Path(told["path"]).stat().st_size
+
+
+def test_the_notebook_format_is_written_unless_another_is_named(
+    cli: CommandLine, registered: str
+) -> None:
+    told = cli("export", registered, "--json").json
+    assert (told["format"], told["path"]) == ("ipynb", str(cli.folder / "demo-export.ipynb"))
+    refused = cli("export", registered, "--output", "other.html")
+    assert "'other.html' does not end in .ipynb" in refused.complaint
+
+
+def test_a_path_need_not_be_registered(cli: CommandLine, write_notebook: WriteNotebook) -> None:
+    told = cli("export", write_notebook("stray", "x = 1"), "--format", "script", "--json").json
+    assert (told["id"], told["path"]) == (None, str(cli.folder / "stray.py"))
+    assert cli("list").json == []
 
 
 def test_nothing_is_overwritten_unasked(cli: CommandLine, registered: str) -> None:
@@ -60,7 +75,7 @@ def test_the_formats_say_what_is_missing(cli: CommandLine) -> None:
     [
         (["--format", "nosuch"], 2, "nosuch"),
         (["--format", "os.system"], 2, "os.system"),
-        (["--output", "demo.ipynb/demo.html"], 2, "demo.html"),
+        (["--format", "html", "--output", "demo.ipynb/demo.html"], 2, "demo.html"),
         (["--output", "."], 4, "exists already"),
     ],
 )

@@ -31,6 +31,13 @@ def test_a_registered_kernel_is_listed_runs_and_goes(
     assert "spare" not in {kernel["name"] for kernel in cli("kernels").json}
 
 
+def test_a_command_without_the_connection_file_gets_it(cli: CommandLine) -> None:
+    done = cli("kernels", "register", "short", *WORDS, "--", *ARGV[:3])
+    assert done.json["argv"] == ARGV
+    assert done.err == "Note: the command got '-f {connection_file}' at its end.\n"
+    assert cli("kernels", "unregister", "short").code == 0
+
+
 def test_check_runs_a_cell(cli: CommandLine) -> None:
     assert cli("kernels", "check", "python3").json["status"] == "success"
 
@@ -39,7 +46,7 @@ def test_check_runs_a_cell(cli: CommandLine) -> None:
     ("words", "code"),
     [
         (["register", "sp ace", *WORDS, "--", *ARGV], 2),
-        (["register", "x", *WORDS, "--", "python"], 2),
+        (["register", "x", *WORDS, "--", sys.executable, "-c", "1/0"], 5),
         (["register", "x", *WORDS, "--env", "NOVALUE", "--", *ARGV], 2),
         (["register", "x", *WORDS, "--", "/no/such/program", "{connection_file}"], 2),
         (["register", "x", *WORDS, "--timeout", "2", "--", "sleep", "60", "{connection_file}"], 5),

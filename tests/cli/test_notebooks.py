@@ -37,6 +37,15 @@ def test_list_shows_the_newest_first(cli: CommandLine) -> None:
     assert cli("list", "--limit", "2").json == listed[:2]
 
 
+def test_a_new_notebook_gets_its_folder(cli: CommandLine) -> None:
+    made = cli("create", "My First Notebook", "notebooks/demo.ipynb").json
+    assert made["path"] == str(cli.folder / "notebooks" / "demo.ipynb")
+    assert Path(made["path"]).is_file()
+    outside = replace(cli, environment={"NOTEBOOK_ROOTS": str(cli.folder / "notebooks")})
+    assert outside("create", "Out", "elsewhere/demo.ipynb").code == 2
+    assert not (cli.folder / "elsewhere").exists()
+
+
 def test_the_glance_and_the_careful_reader_agree(cli: CommandLine, tmp_path: Path) -> None:
     cli("create", 'q"uo\u2028te \N{SNOWMAN}', "a.ipynb")
     cli("create", "b", "b.ipynb", "--kernel", "other")
@@ -110,6 +119,7 @@ def test_names_come_back_as_they_were_given(cli: CommandLine, name: str) -> None
         ("Demo", "demo.txt", 2, ".ipynb"),
         ("Demo", "", 2, "path"),
         ("Demo", "missing/folder/demo.ipynb", 2, "cannot be written"),
+        ("Demo", "/", 2, "must end in .ipynb; '/' does not"),
         ("Demo", f"{'x' * 300}.ipynb", 2, "too long"),
     ],
 )
@@ -144,6 +154,9 @@ def test_delete_keeps_the_file_unless_asked(cli: CommandLine) -> None:
     assert cli("delete", "two.ipynb", "--file").json["file_deleted"] is True
     assert not (cli.folder / "two.ipynb").exists()
     assert cli("list").json == []
+    cli("create", "three", "three.ipynb")
+    (cli.folder / "three.ipynb").unlink()
+    assert cli("delete", "three.ipynb", "--file").json["file_deleted"] is False
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])

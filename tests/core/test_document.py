@@ -15,6 +15,7 @@ from blackroad_nb.core.document import (
     code_cell,
     new_document,
     parse_document,
+    repair_ids,
     serialize_cell,
     serialize_document,
 )
@@ -111,3 +112,48 @@ def test_absurd_nesting_is_refused_not_crashed_on() -> None:
 def test_odd_outputs_of_other_programs_are_kept_as_they_are(outputs: list[Any]) -> None:
     cell = {**code_cell("", "c"), "outputs": outputs}
     assert json.loads(serialize_cell(cell))["outputs"] == outputs
+
+
+def with_ids(minor: int, *ids: object) -> dict[str, Any]:
+    cells = [{**code_cell("", ""), "id": found} for found in ids]
+    for cell in cells:
+        if cell["id"] is None:
+            del cell["id"]
+    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": minor}
+
+
+@pytest.mark.parametrize(
+    ("minor", "before", "after"),
+    [
+        (5, ["a", "b"], ["a", "b"]),
+        (5, [None, "b", None], ["cell-0", "b", "cell-2"]),
+        (5, ["dup", "dup", "dup"], ["dup", "cell-1", "cell-2"]),
+        (5, [None, "cell-0", "cell-0"], ["cell-1", "cell-0", "cell-2"]),
+        (5, [7, ["x"]], ["cell-0", "cell-1"]),
+        (4, [None, None], [None, None]),
+    ],
+)
+def test_cells_get_ids_of_their_own(minor: int, before: list[Any], after: list[Any]) -> None:
+    document = with_ids(minor, *before)
+    repair_ids(document)
+    assert [cell.get("id") for cell in document["cells"]] == after
+    nbformat.validate(nbformat.from_dict(document))
+
+
+def test_a_later_format_keeps_what_we_do_not_know() -> None:
+    document = with_ids(99, "a")
+    document["cells"].append({"cell_type": "future cell", "id": "f", "key": ["a\n", 1]})
+    document["cells"].append({"cell_type": "heading", "source": ["a\n", "b"]})
+    assert json.loads(serialize_document(parse_document(json.dumps(document).encode()))) == {
+        **document,
+        "cells": [{**document["cells"][0], "source": []}, *document["cells"][1:]],
+    }
+
+
+def test_a_missing_minor_version_is_none_at_all() -> None:
+    document = with_ids(5, "a")
+    del document["nbformat_minor"]
+    assert parse_document(json.dumps(document).encode())["nbformat_minor"] == 0
+    document["nbformat_minor"] = "5"
+    with pytest.raises(InvalidNotebook, match="nbformat_minor is '5', not a whole number; open"):
+        parse_document(json.dumps(document).encode())

@@ -13,6 +13,7 @@ from blackroad_nb.core.kernel import (
     RegisteredKernel,
     check_environment,
     check_kernel,
+    completed_argv,
     first_cell,
     joined,
     speaks,
@@ -40,13 +41,12 @@ def test_a_good_registration_is_accepted() -> None:
         ({"name": ".hidden"}, "kernel name"),
         ({"name": "ü"}, "kernel name"),
         ({"name": "a\n"}, "kernel name"),
-        ({"name": "a" * 101}, "kernel name"),
+        ({"name": "a" * 101}, "kernel name has 101 characters; 100 is the most"),
         ({"language": " "}, "language"),
         ({"display_name": "a\x1b[31m"}, "display name"),
         ({"argv": []}, "argv"),
         ({"argv": ["a", ""]}, "argv"),
         ({"argv": ["a", 1, "{connection_file}"]}, "argv"),
-        ({"argv": ["a", "b"]}, "connection_file"),
         ({"argv": ["a\0", "{connection_file}"]}, "NUL"),
         ({"argv": ["a" * 100_001, "{connection_file}"]}, "longer than"),
     ],
@@ -54,6 +54,19 @@ def test_a_good_registration_is_accepted() -> None:
 def test_a_bad_field_is_named(fault: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         check_kernel(**{**GOOD, **fault})
+
+
+@pytest.mark.parametrize(
+    ("argv", "whole"),
+    [
+        (["python", "-m", "k"], ("python", "-m", "k", "-f", "{connection_file}")),
+        (["k", "--at={connection_file}"], ("k", "--at={connection_file}")),
+    ],
+)
+def test_the_connection_file_is_appended_where_it_is_missing(
+    argv: list[str], whole: tuple[str, ...]
+) -> None:
+    assert completed_argv(argv) == whole
 
 
 @pytest.mark.parametrize("env", [{}, {"A": ""}, {"_a1": "ü = x\n"}])

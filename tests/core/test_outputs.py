@@ -160,6 +160,7 @@ def test_errors_lose_their_colours() -> None:
         "E: v\nred\nlink"
     )
     assert error_text("KeyboardInterrupt", "") == "KeyboardInterrupt"
+    assert error_text("", "1") == "1"
     assert plain("a\x1b[1;31mb") == "ab"
 
 

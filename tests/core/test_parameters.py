@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import sys
 from typing import Any
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 
 from blackroad_nb.core.document import code_cell
 from blackroad_nb.core.parameters import (
+    as_json,
     check_parameters,
+    from_json,
     inject,
     injected_source,
     literal,
     speaks_python,
     tags,
     unknown_names,
+    value_of,
 )
 from blackroad_nb.errors import InvalidInput
 
@@ -40,6 +44,65 @@ def test_a_literal_evaluates_to_the_value(value: object) -> None:
     found = eval(literal(value), {"float": float, "__builtins__": {}})
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("True", True),
+        ("False", False),
+        ("None", None),
+        ("true", True),
+        ("null", None),
+        ("TRUE", "TRUE"),
+        ("-7", -7),
+        ("+7", 7),
+        ("007", 7),
+        ("1_000", 1000),
+        ("-1e5", -1e5),
+        (".5", 0.5),
+        ("Infinity", math.inf),
+        ("-Infinity", -math.inf),
+        ("-inf", -math.inf),
+        ('"8"', "8"),
+        ("[1, null]", [1, None]),
+        ("[1, None]", "[1, None]"),
+        ('{"a": true}', {"a": True}),
+        ("[" * 100_000, "[" * 100_000),
+        ("9" * 5000, math.inf),
+        ("--x", "--x"),
+        ("a=b", "a=b"),
+        ("", ""),
+        ("2026-01-31", "2026-01-31"),
+    ],
+    ids=lambda held: str(held)[:12],
+)
+def test_what_a_typed_value_is(text: str, value: object) -> None:
+    found = value_of(text)
+    assert (type(found), found) == (type(value), value)
+
+
+@given(VALUES)
+def test_a_recorded_value_comes_back(value: object) -> None:
+    assert from_json(json.loads(json.dumps(as_json(value), allow_nan=False))) == value
+
+
+def test_a_recorded_value_may_be_no_json_number() -> None:
+    value = {"a": [math.inf, -math.inf, 1.5], "b": math.nan}
+    assert as_json(value) == {
+        "a": [{"$float": "inf"}, {"$float": "-inf"}, 1.5],
+        "b": {"$float": "nan"},
+    }
+    back = from_json(as_json(value))
+    assert back["a"] == value["a"]
+    assert math.isnan(back["b"])
+    for other in ({"$float": "x"}, {"$float": 5}, {"$float": "nan", "more": 1}):
+        assert from_json(other) == other
+
+
+def test_nan_is_a_number() -> None:
+    assert math.isnan(value_of("NaN"))
+    assert math.isnan(value_of("nan"))
 
 
 def test_nan_and_infinities_are_kept() -> None:

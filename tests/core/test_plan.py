@@ -61,6 +61,24 @@ def test_which_cells_run(request_: RunRequest, injected: int | None, expected: l
     assert indexes(request_, injected=injected) == expected
 
 
+@pytest.mark.parametrize(
+    ("cell", "with_predecessors", "expected"),
+    [
+        (0, False, [2, 0]),  # before the defaults
+        (1, False, [1, 2]),  # the defaults themselves
+        (1, True, [0, 1, 2]),
+        (3, False, [2, 3]),
+        (3, True, [0, 1, 2, 3]),
+    ],
+)
+def test_parameters_come_after_their_defaults(
+    cell: int, with_predecessors: bool, expected: list[int]
+) -> None:
+    cells = [code(), code(tags=["parameters"]), code(tags=["injected-parameters"]), code()]
+    request = asked(cell=cell, with_predecessors=with_predecessors)
+    assert [step.index for step in make_plan(cells, request, injected=2).steps] == expected
+
+
 @pytest.mark.parametrize("index", [2, 3])
 def test_a_cell_that_is_not_sent_is_said(index: int) -> None:
     assert "empty or tagged" in make_plan(CELLS, asked(cell=index)).notes[0]
@@ -124,13 +142,19 @@ def test_time_outs(value: object, limit: float | None) -> None:
 def test_whose_time_out_counts(
     metadata: dict[str, Any], call: float | None, limit: float | None
 ) -> None:
-    assert cell_timeout(code(**metadata), 0, call) == limit
+    assert cell_timeout(code(**metadata), call) == limit
 
 
-@pytest.mark.parametrize("value", ["5", True, [], math.nan])
-def test_a_cell_with_an_odd_time_out_is_named(value: object) -> None:
-    with pytest.raises(InvalidInput, match="cell 1 must be a number"):
-        make_plan([code(), code(timeout=value)], asked())
+@pytest.mark.parametrize("value", ["10s", True, [], math.nan])
+def test_a_cells_odd_time_out_is_ignored_and_said(value: object) -> None:
+    plan = make_plan([code(), code(timeout=value)], asked(timeout_seconds=5))
+    assert [step.timeout_seconds for step in plan.steps] == [5.0, 5.0]
+    assert plan.notes == (
+        "The time-out in the metadata of cell 1 is no number of seconds and was ignored: "
+        f"{value!r}.",
+    )
+    ours = make_plan([code(timeout=value, blackroad={"timeout": 3})], asked())
+    assert ours.steps[0].timeout_seconds == 3.0
 
 
 def result(index: int, status: Status, cell_id: str | None = "") -> CellResult:
@@ -182,7 +206,7 @@ def test_a_resume_without_its_kernel_says_that_all_is_run_again() -> None:
     plan = make_plan(CELLS, asked(resume=True), earlier=earlier(result(1, OK), kept=False))
     assert [step.index for step in plan.steps] == [1, 4, 6]
     assert plan.carried == ()
-    assert "the cell before cell 4 was run again" in plan.notes[0]
+    assert "so is its state: 1 cell before cell 4 ran again" in plan.notes[0]
 
 
 @pytest.mark.parametrize(

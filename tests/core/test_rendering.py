@@ -103,13 +103,15 @@ def test_a_notebook_record_is_json():
 
 
 def test_a_run_record_is_json_with_every_field():
-    cell = CellResult(0, "c", Status.ERROR, "e", 1, 5, "KeyError: 1", ({"output_type": "error"},))
+    outputs = ({"output_type": "error"},)
+    cell = CellResult(0, "c", Status.ERROR, "e", 1, 5, "KeyError: 1", outputs, NOON)
     run = Run("r", "n", RunStatus.RUNNING, {"cell": 1}, "/n", "python3", cells=(cell,))
     record = json.loads(json.dumps(run_record(run)))
     assert set(record) == {field.name for field in fields(Run)}
     assert (record["status"], record["started_at"]) == ("running", None)
     assert record["cells"][0]["status"] == "error"
     assert record["cells"][0]["outputs"] == [{"output_type": "error"}]
+    assert record["cells"][0]["started_at"] == NOON.isoformat(timespec="microseconds")
 
 
 def test_a_kernel_record_is_json():

@@ -87,10 +87,40 @@ def names(root: Path) -> list[str]:
 
 
 def test_an_export_lies_beside_its_notebook(root: Path) -> None:
-    written = export(root, lambda manager: manager.export_file("n"))
+    written = export(root, lambda manager: manager.export_file("n", "html"))
     assert written == root / "my report.html"
     assert written.read_text() == "my report as html"
     assert names(root) == ["my report.html", "my report.ipynb"]
+
+
+def test_a_path_need_not_be_registered(root: Path) -> None:
+    stray = root / "stray.ipynb"
+    stray.write_bytes(serialize_document(new_document("python3", "a")))
+    assert export(root, lambda manager: manager.export(stray, "html")).body == b"stray as html"
+    written = export(root, lambda manager: manager.export_file(stray, "html"))
+    assert written == root / "stray.html"
+    with pytest.raises(NotebookExists):
+        export(root, lambda manager: manager.export_file(stray, "ipynb", str(stray), True))
+    with pytest.raises(PathNotAllowed):
+        export(root, lambda manager: manager.export(root.parent / "x.ipynb"))
+    with pytest.raises(NotebookNotFound):
+        export(root, lambda manager: manager.export(root / "none.ipynb"))
+
+
+def test_a_format_that_was_not_named_is_ipynb(root: Path) -> None:
+    written = export(root, lambda manager: manager.export_file("n"))
+    assert written == root / "my report-export.ipynb"
+    assert written.read_text() == "my report as ipynb"
+    assert export(root, lambda manager: manager.export("n")).extension == ".ipynb"
+
+
+@pytest.mark.parametrize("format", ["ipynb", "notebook"])
+def test_a_notebook_is_not_written_as_something_else(format: str, root: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"'x\.html' does not end in \.ipynb"):
+        export(root, lambda manager: manager.export_file("n", format, str(root / "x.html")))
+    assert names(root) == ["my report.ipynb"]
+    export(root, lambda manager: manager.export_file("n", format, str(root / "x")))
+    assert names(root) == ["my report.ipynb", "x"]
 
 
 @pytest.mark.parametrize("format", ["ipynb", "notebook"])
@@ -124,9 +154,9 @@ def test_the_exporter_gets_the_very_bytes_of_the_file(root: Path) -> None:
 def test_nothing_is_overwritten_unless_asked(root: Path) -> None:
     (root / "my report.html").write_text("mine")
     with pytest.raises(FileExists, match="exists already; choose another file, or overwrite it"):
-        export(root, lambda manager: manager.export_file("n"))
+        export(root, lambda manager: manager.export_file("n", "html"))
     assert (root / "my report.html").read_text() == "mine"
-    export(root, lambda manager: manager.export_file("n", overwrite=True))
+    export(root, lambda manager: manager.export_file("n", "html", overwrite=True))
     assert (root / "my report.html").read_text() == "my report as html"
     assert names(root) == ["my report.html", "my report.ipynb"]
 
@@ -201,7 +231,9 @@ def test_an_image_folder_that_leads_out_is_refused(root: Path, tmp_path: Path) -
     (tmp_path / "outside").mkdir()
     (root / "my_report_files").symlink_to(tmp_path / "outside")
     with pytest.raises(PathNotAllowed):
-        export(root, lambda manager: manager.export_file("n"), {"my_report_files/a.png": b"a"})
+        export(
+            root, lambda manager: manager.export_file("n", "html"), {"my_report_files/a.png": b"a"}
+        )
     assert list((tmp_path / "outside").iterdir()) == []
 
 

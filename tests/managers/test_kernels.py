@@ -104,6 +104,19 @@ def test_a_registered_kernel_is_checked_listed_and_forgotten(data_dir: Path) -> 
     with_registry(work)
 
 
+def test_a_broken_kernelspec_goes_with_its_registration(data_dir: Path) -> None:
+    async def work(registry: KernelRegistry, store: MemoryStore) -> None:
+        await registry.register("mine", "python", "Mine", IPYKERNEL, check=False)
+        (data_dir / "kernels" / "mine" / "kernel.json").write_text("{")
+        (found,) = [kernel for kernel in await registry.list() if kernel.name == "mine"]
+        assert "gone or broken" in (found.problem or "")
+        await registry.unregister("mine")
+        assert not (data_dir / "kernels" / "mine").exists()
+        assert await store.list_kernels() == ()
+
+    with_registry(work)
+
+
 def test_a_wrapper_script_with_a_variable_of_its_own_is_a_kernel(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -195,7 +208,6 @@ def test_a_language_that_the_kernel_does_not_speak_is_refused(data_dir: Path) ->
         {"language": ""},
         {"display_name": "two\nlines"},
         {"argv": []},
-        {"argv": ["python", "-m", "ipykernel"]},
         {"argv": ["nowhere-to-be-found", "{connection_file}"]},
         {"argv": ["./python", "{connection_file}"]},
         {"argv": ["/etc/passwd", "{connection_file}"]},

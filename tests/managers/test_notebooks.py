@@ -83,12 +83,34 @@ def test_a_file_is_never_overwritten_and_adopted_only_on_request(registry):
 
 @pytest.mark.parametrize(
     ("in_file", "asked", "expected"),
-    [("ir", None, "ir"), ("ir", "julia", "julia"), (None, None, "python3")],
+    [
+        ("ir", None, "ir"),
+        ("ir", "ir", "ir"),
+        (None, "julia", "julia"),
+        (None, None, "python3"),
+    ],
 )
-def test_an_adopted_notebook_keeps_its_kernel_unless_told(registry, in_file, asked, expected):
+def test_an_adopted_notebook_is_registered_with_the_kernel_it_runs_on(
+    registry, in_file, asked, expected
+):
     path = put(registry, "a.ipynb", kernel=in_file)
     adopted = asyncio.run(registry.manager.create("A", str(path), kernel=asked, adopt=True))
     assert adopted.kernel == expected
+
+
+def test_an_adopted_notebook_keeps_the_kernel_it_names(registry):
+    path = put(registry, "a.ipynb", kernel="ir")
+    with pytest.raises(InvalidInput, match=r"names the kernel 'ir'.*ask for 'julia' when you run"):
+        asyncio.run(registry.manager.create("A", str(path), kernel="julia", adopt=True))
+    assert asyncio.run(registry.manager.list()).items == ()
+
+
+def test_loading_brings_kernel_and_cell_count_up_to_date(registry):
+    made = asyncio.run(registry.manager.create("A", "/data/a.ipynb"))
+    put(registry, "a.ipynb", kernel="ir", cells=4)
+    now, _ = asyncio.run(registry.manager.load(made.id))
+    assert (now.kernel, now.cell_count) == ("ir", 4)
+    assert asyncio.run(registry.manager.get(made.id)) == now
 
 
 def test_what_cannot_be_adopted_is_told_and_not_registered(registry):
@@ -234,7 +256,8 @@ def test_deleting_takes_the_history_and_the_file_only_when_asked(registry, delet
     made = asyncio.run(registry.manager.create("A", "/data/a.ipynb"))
     ran = Execution("e", Status.SUCCESS, "1", NOON, NOON, 1, notebook_id=made.id)
     asyncio.run(registry.store.record([ran]))
-    asyncio.run(registry.manager.delete(made.id, delete_file))
+    gone = asyncio.run(registry.manager.delete(made.id, delete_file))
+    assert gone == (made, delete_file)
     assert (ROOT / "a.ipynb" in registry.files.files) is not delete_file
     assert asyncio.run(registry.store.history(HistoryQuery())).items == ()
     with pytest.raises(NotebookNotFound):
@@ -244,7 +267,31 @@ def test_deleting_takes_the_history_and_the_file_only_when_asked(registry, delet
 def test_a_file_that_is_gone_already_can_be_deleted(registry):
     made = asyncio.run(registry.manager.create("A", "/data/a.ipynb"))
     registry.files.files.clear()
-    asyncio.run(registry.manager.delete(made.id, delete_file=True))
+    assert asyncio.run(registry.manager.delete(made.id, delete_file=True)) == (made, False)
+    assert asyncio.run(registry.manager.list()).items == ()
+
+
+def test_a_database_that_cannot_be_written_saves_the_file(registry):
+    made = asyncio.run(registry.manager.create("A", "/data/a.ipynb"))
+
+    async def full(notebook_id: str) -> None:
+        raise StoreFull("The disk is full.")
+
+    registry.store.delete_notebook = full
+    with pytest.raises(StoreFull):
+        asyncio.run(registry.manager.delete(made.id, delete_file=True))
+    assert ROOT / "a.ipynb" in registry.files.files
+
+
+def test_a_file_that_cannot_be_deleted_is_told_after_its_notebook_was(registry):
+    made = asyncio.run(registry.manager.create("A", "/data/a.ipynb"))
+
+    async def refused(path: Path) -> bool:
+        raise InvalidInput("'/data/a.ipynb' cannot be deleted: Permission denied.")
+
+    registry.files.delete = refused
+    with pytest.raises(InvalidInput, match=r"history were deleted, but its file was not\. '/data"):
+        asyncio.run(registry.manager.delete(made.id, delete_file=True))
     assert asyncio.run(registry.manager.list()).items == ()
 
 
@@ -260,20 +307,31 @@ def test_the_newest_update_is_listed_first(registry):
 
 def test_a_file_is_found_by_its_path_or_adopted(registry):
     path = put(registry, "found.ipynb")
-    made = asyncio.run(registry.manager.at(str(path)))
-    assert (made.name, made.path, made.kernel) == ("found", str(path), "ir")
-    assert asyncio.run(registry.manager.at(str(path))) == made
+    made, new = asyncio.run(registry.manager.at(str(path)))
+    assert (made.name, made.path, made.kernel, new) == ("found", str(path), "ir", True)
+    assert asyncio.run(registry.manager.at(str(path))) == (made, False)
     with pytest.raises(NotebookNotFound):
         asyncio.run(registry.manager.at("/data/none.ipynb"))
 
 
 def test_two_who_adopt_a_file_at_once_get_the_same_notebook(registry):
     path = put(registry, "found.ipynb")
-    find, first = registry.store.find_notebook, asyncio.run(registry.manager.at(str(path)))
+    find, (first, _) = registry.store.find_notebook, asyncio.run(registry.manager.at(str(path)))
     looks = count()
 
     async def late(wanted: str):
         return None if next(looks) < 2 else await find(wanted)
 
     registry.store.find_notebook = late
-    assert asyncio.run(registry.manager.at(str(path))) == first
+    assert asyncio.run(registry.manager.at(str(path))) == (first, False)
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_what_was_registered_for_a_run_is_forgotten_unless_something_ran(registry, ran):
+    made, _ = asyncio.run(registry.manager.at(str(put(registry, "found.ipynb"))))
+    if ran:
+        row = Execution("e", Status.SUCCESS, "1", NOON, NOON, 1, notebook_id=made.id)
+        asyncio.run(registry.store.record([row]))
+    asyncio.run(registry.manager.forget_unused(made.id))
+    assert bool(asyncio.run(registry.manager.list()).items) is ran
+    asyncio.run(registry.manager.forget_unused("none"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from run_bench import RunBench, run_bench
 from blackroad_nb.adapters.fake_kernels import FakeKernelRunner
 from blackroad_nb.adapters.memory import MemoryStore
 from blackroad_nb.core.execution import Execution, Status, execution_id
+from blackroad_nb.core.rendering import run_record
 from blackroad_nb.core.run import Run, RunRequest, RunStatus
 from blackroad_nb.errors import (
     FileExists,
@@ -698,7 +700,7 @@ def test_resume_without_the_kernel_runs_all_again_and_says_so(tmp_path: Path) ->
         bench.path.write_text(json.dumps(content))
         second = await bench.run(notebook_id, resume=True)
         assert second.status is RunStatus.SUCCESS
-        assert "run again" in (second.message or "")
+        assert "ran again" in (second.message or "")
         assert [row.cell_index for row in await bench.rows(second.id)] == [0, 1, 2]
 
     play(tmp_path, scenario)
@@ -718,18 +720,106 @@ def test_resume_finds_the_earlier_run_behind_many_of_single_cells(tmp_path: Path
     play(tmp_path, scenario)
 
 
-def test_resume_keeps_parameters_and_output(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("value", "shown"), [(7, "7\n"), (math.nan, "nan\n")])
+def test_resume_keeps_parameters_and_output(tmp_path: Path, value: object, shown: str) -> None:
     async def scenario(bench: RunBench) -> None:
         target = tmp_path / "out.ipynb"
         notebook_id = await bench.notebook("print(n)", "1/0")
-        first = await bench.run(notebook_id, parameters={"n": 7}, output=str(target))
+        first = await bench.run(notebook_id, parameters={"n": value}, output=str(target))
+        json.dumps(run_record(first), allow_nan=False)
         assert first.status is RunStatus.ERROR
         content = json.loads(bench.path.read_text())
         content["cells"][1]["source"] = "print('fixed')"
         bench.path.write_text(json.dumps(content))
         second = await bench.run(notebook_id, resume=True)
         assert second.artefact == str(target)
-        assert bench.texts(target)[1:] == ["7\n", "fixed\n"]
+        assert bench.texts(target)[1:] == [shown, "fixed\n"]
+
+    play(tmp_path, scenario)
+
+
+def names_kernel(bench: RunBench, name: str) -> dict[str, Any]:
+    """Let the notebook name this kernel; return its metadata."""
+    content = json.loads(bench.path.read_text())
+    content["metadata"] = {"kernelspec": {"name": name, "display_name": name}}
+    bench.path.write_text(json.dumps(content))
+    return dict(content["metadata"])
+
+
+@pytest.mark.parametrize("output", [False, True])
+def test_a_run_on_another_kernel_leaves_the_notebooks_own(tmp_path: Path, output: bool) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(1)")
+        metadata = names_kernel(bench, "nosuch")
+        target = tmp_path / "out.ipynb" if output else bench.path
+        more = {"output": str(target)} if output else {}
+        run = await bench.run(notebook_id, kernel="python3", parameters={"n": 1}, **more)
+        assert (run.status, run.kernel) == (RunStatus.SUCCESS, "python3")
+        assert run.requested["kernel"] == "python3"
+        assert bench.kernels.started[0][0] == "python3"
+        written = json.loads(target.read_text())["metadata"]
+        written.pop("blackroad", None)
+        assert written == metadata
+        stored = await bench.notebooks.get(notebook_id)
+        assert stored.kernel == ("python3" if output else "nosuch")  # what the file names
+
+    play(tmp_path, scenario)
+
+
+def test_a_resumed_run_keeps_its_kernel(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1", "1 / 0")
+        names_kernel(bench, "nosuch")
+        assert statuses(await bench.run(notebook_id, kernel="python3")) == [OK, ERROR]
+        again = await bench.run(notebook_id, resume=True)
+        assert (again.kernel, statuses(again)) == ("python3", [OK, ERROR])
+        with pytest.raises(InvalidInput, match="keeps the kernel it began with"):
+            await bench.running.start(RunRequest(notebook_id, resume=True, kernel="python3"))
+
+    play(tmp_path, scenario)
+
+
+def test_a_notebook_of_another_format_runs_and_keeps_its_cells(tmp_path: Path) -> None:
+    future = {"cell_type": "future cell", "metadata": {"tags": ["parameters"]}, "key": "value"}
+
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print(n)")
+        content = json.loads(bench.path.read_text())
+        del content["cells"][0]["id"]
+        content["cells"].append(future)
+        del content["nbformat_minor"]
+        bench.path.write_text(json.dumps(content))
+        assert statuses(await bench.run(notebook_id, cell=0, parameters={"n": 7})) == [OK, OK]
+        cells = json.loads(bench.path.read_text())["cells"]
+        assert cells[1] == future
+        assert [cell.get("id") for cell in cells] == [None, None, None]
+
+    play(tmp_path, scenario)
+
+
+def test_a_run_repairs_ids_and_a_resume_knows_them_again(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("x = 1", "1 / 0")
+        content = json.loads(bench.path.read_text())
+        for cell in content["cells"]:
+            cell["id"] = "same"
+        bench.path.write_text(json.dumps(content))
+        target = tmp_path / "out.ipynb"
+        first = await bench.run(notebook_id, output=str(target), keep_kernel=True)
+        assert [cell.cell_id for cell in first.cells] == ["same", "cell-1"]
+        assert [cell["id"] for cell in bench.cells(target)] == ["same", "cell-1"]
+        second = await bench.run(notebook_id, resume=True)
+        assert "Resumed at cell 1" in (second.message or "")
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("kernel", ["no such", "", 5])
+def test_a_kernel_that_cannot_be_one_is_refused(tmp_path: Path, kernel: Any) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        with pytest.raises(InvalidInput, match="kernel name"):
+            await bench.running.start(RunRequest(notebook_id, kernel=kernel))
 
     play(tmp_path, scenario)
 

@@ -283,7 +283,7 @@ def test_kill_9_keeps_what_was_done(tmp_path: Path) -> None:
         bench.path.write_text(json.dumps(content))
         resumed = await bench.run(ids[0], resume=True)
         assert resumed.status is RunStatus.SUCCESS
-        assert "run again" in (resumed.message or "")
+        assert "ran again" in (resumed.message or "")
 
     play(tmp_path, look)
 

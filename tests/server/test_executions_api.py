@@ -135,6 +135,27 @@ async def test_outputs_come_only_when_asked_for(api: Api, app: Any, jp_root_dir:
     ]
 
 
+async def test_a_run_on_another_kernel(api: Api, jp_root_dir: Path) -> None:
+    file = write_notebook(jp_root_dir / "odd.ipynb", "print(6 * 7)")
+    content = json.loads(file.read_text())
+    content["metadata"] = {"kernelspec": {"name": "nosuch", "display_name": "x"}}
+    file.write_text(json.dumps(content))
+    run = await start(api, path="odd.ipynb", kernel="python3", parameters={"n": {"$float": "nan"}})
+    ended = await until_final(api, run["id"])
+    assert (ended["status"], ended["kernel"]) == ("success", "python3")
+    assert ended["requested"]["parameters"] == {"n": {"$float": "nan"}}
+    written = json.loads(file.read_text())
+    assert written["metadata"] == content["metadata"]
+    assert "".join(written["cells"][0]["source"]).endswith('n = float("nan")')
+
+
+async def test_a_run_that_is_refused_registers_nothing(api: Api, jp_root_dir: Path) -> None:
+    write_notebook(jp_root_dir / "a.ipynb", "1")
+    reply = await api("POST", "executions", {"path": "a.ipynb", "cell": 7})
+    assert (reply.status, reply.json["code"]) == (400, "invalid_input")
+    assert (await api("GET", "notebooks")).json["items"] == []
+
+
 async def test_runs_are_listed_page_by_page(api: Api, jp_root_dir: Path) -> None:
     write_notebook(jp_root_dir / "a.ipynb", "1")
     for _ in range(3):

@@ -33,7 +33,7 @@ async def test_each_format_says_whether_it_works_here(api: Api) -> None:
 
 
 async def test_html_is_downloaded_and_sandboxed(api: Api, export: str) -> None:
-    for query in ({}, {"trusted": "1"}):
+    for query in ({"format": "html"}, {"format": "html", "trusted": "1"}):
         reply = await api("GET", export, **query)
         assert reply.status == 200, reply.body
         assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -50,6 +50,7 @@ async def test_html_is_downloaded_and_sandboxed(api: Api, export: str) -> None:
 async def test_the_notebook_itself_and_its_script(api: Api, export: str) -> None:
     notebook = await api("GET", export, format="ipynb")
     assert json.loads(notebook.body)["nbformat"] == 4
+    assert (await api("GET", export)).body == notebook.body
     script = await api("GET", export, format="script")
     assert b"print(6 * 7)" in script.body
 

@@ -242,7 +242,7 @@ def test_a_kept_kernel_that_was_shut_down(play: Callable[..., None]) -> None:
         await ensure_async(bench.kernels.shutdown_kernel(first.kernel_id))
         second = await bench.run(notebook_id, resume=True)
         assert second.kernel_id != first.kernel_id
-        assert "run again" in (second.message or "")
+        assert "ran again" in (second.message or "")
 
     play(scenario)
 

@@ -57,7 +57,9 @@ class SqliteReader:
         """Raises NotebookNotFound."""
         found = self._read(reads.get_notebook(notebook_id))
         if not found:
-            raise NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")
+            raise NotebookNotFound(
+                f"There is no notebook {notebook_id!r}; list the notebooks to see their ids."
+            )
         return found[0]
 
     def find_notebook(self, path: str) -> Notebook | None:

@@ -74,9 +74,13 @@ def _finite(value: object) -> object:
 def _cells_json(cells: Sequence[CellResult]) -> str:
     """Write a run's cells; outputs nested too deeply for JSON are in the artefact only."""
     try:
-        return _json([asdict(cell) for cell in cells])
+        return _json([_stored_cell(cell) for cell in cells])
     except RecursionError:
-        return _json([asdict(replace(cell, outputs=())) for cell in cells])
+        return _json([_stored_cell(replace(cell, outputs=())) for cell in cells])
+
+
+def _stored_cell(cell: CellResult) -> dict[str, Any]:
+    return {**asdict(cell), "started_at": optional_moment_text(cell.started_at)}
 
 
 def notebook_values(notebook: Notebook) -> Values:
@@ -199,9 +203,12 @@ def run_of(row: Row) -> Run:
 
 
 def _cell_result(stored: Mapping[str, Any]) -> CellResult:
-    return CellResult(
-        **{**stored, "status": Status(stored["status"]), "outputs": tuple(stored["outputs"])}
-    )
+    read = {
+        "status": Status(stored["status"]),
+        "outputs": tuple(stored["outputs"]),
+        "started_at": _optional_moment(stored.get("started_at")),
+    }
+    return CellResult(**{**stored, **read})
 
 
 def kernel_values(kernel: RegisteredKernel) -> Values:

@@ -98,7 +98,11 @@ class SqliteStore:
         values = rows.notebook_values(notebook)
 
         async def unit(connection: aiosqlite.Connection) -> None:
-            with _taken(NotebookExists(f"{notebook.path!r} is registered already; see `list`.")):
+            with _taken(
+                NotebookExists(
+                    f"{notebook.path!r} is registered already; list the notebooks to see its id."
+                )
+            ):
                 await connection.execute_fetchall(statements("notebooks")["insert"], values)
 
         await self._database.write(unit)
@@ -125,7 +129,11 @@ class SqliteStore:
         values = rows.notebook_values(notebook)
 
         async def unit(connection: aiosqlite.Connection) -> None:
-            with _taken(NotebookExists(f"{notebook.path!r} is registered already; see `list`.")):
+            with _taken(
+                NotebookExists(
+                    f"{notebook.path!r} is registered already; list the notebooks to see its id."
+                )
+            ):
                 if not await _changed(connection, statements("notebooks")["update"], values):
                     raise _no_notebook(notebook.id)
 
@@ -328,4 +336,6 @@ async def _single(connection: aiosqlite.Connection, sql: str) -> Any:
 
 
 def _no_notebook(notebook_id: str) -> NotebookNotFound:
-    return NotebookNotFound(f"There is no notebook {notebook_id!r}; see `list`.")
+    return NotebookNotFound(
+        f"There is no notebook {notebook_id!r}; list the notebooks to see their ids."
+    )

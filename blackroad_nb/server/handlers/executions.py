@@ -8,9 +8,10 @@ from dataclasses import replace
 from tornado import web
 
 from blackroad_nb.core.history import DEFAULT_LIMIT
+from blackroad_nb.core.parameters import from_json
 from blackroad_nb.core.rendering import cell_record, run_record
 from blackroad_nb.core.run import Run, RunRequest
-from blackroad_nb.errors import InvalidInput
+from blackroad_nb.errors import BlackRoadError, InvalidInput
 from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.handlers.events import EventStream
@@ -85,17 +86,23 @@ class Executions(BlackRoadHandler):
         )
     )
     async def post(self, asked: Asked) -> None:
-        body = dict(asked.body)
+        body, new = dict(asked.body), False
         path = body.pop("path", None)
         if path is not None:
-            notebook = await self.parts.notebooks.at(self.parts.below_root(path))
+            notebook, new = await self.parts.notebooks.at(self.parts.below_root(path))
             body["notebook_id"] = notebook.id
         if "output" in body:
             body["output"] = self.parts.below_root(body["output"])
         if "cell" in body:
             body["cell"] = int(body["cell"])  # JSON Schema takes 1.0 for a whole number
+        body["parameters"] = from_json(body.get("parameters", {}))
         user, _ = self.parts.names.behind(self)
-        run = await self.parts.running.start(RunRequest(**body, user=user))
+        try:
+            run = await self.parts.running.start(RunRequest(**body, user=user))
+        except BlackRoadError:
+            if new:
+                await self.parts.notebooks.forget_unused(body["notebook_id"])
+            raise
         self.parts.note_activity()
         self.set_header("Location", self.location("executions", run.id))
         self.answer(run_record(run, outputs=False), 202)

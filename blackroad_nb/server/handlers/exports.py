@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tornado import web
 
+from blackroad_nb.core.export import DEFAULT_FORMAT
 from blackroad_nb.ports import Exported
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.handlers.download import Download
@@ -53,7 +54,9 @@ class NotebookExport(Download):
             id="exportNotebook",
             summary="Download a notebook in another format; HTML is made safe to open",
             query=(
-                Parameter("format", {**WORD, "default": "html"}, "one that the list names."),
+                Parameter(
+                    "format", {**WORD, "default": DEFAULT_FORMAT}, "one that the list names."
+                ),
                 Parameter("trusted", FLAG, "1 leaves scripts in; needs the execute permission."),
             ),
             answers={
@@ -70,7 +73,7 @@ class NotebookExport(Download):
             await self.require("execute", RESOURCE)
         notebook = await self.parts.notebooks.get(notebook_id)
         exported = await self.parts.exports.export(
-            notebook_id, format=asked.query.get("format", "html"), trusted=trusted
+            notebook_id, format=asked.query.get("format", DEFAULT_FORMAT), trusted=trusted
         )
         name = Path(notebook.path).stem
         if exported.resources:

@@ -102,5 +102,5 @@ class OneNotebook(BlackRoadHandler):
     async def delete(self, asked: Asked, notebook_id: str) -> None:
         self.parts.running.check_idle(notebook_id)
         delete_file = is_set(asked.query.get("delete_file"))
-        notebook = await self.parts.notebooks.delete(notebook_id, delete_file)
+        notebook, _ = await self.parts.notebooks.delete(notebook_id, delete_file)
         self.answer(notebook_record(notebook))
