@@ -36,7 +36,7 @@ def main() -> None:
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", connection]
         kernel = subprocess.Popen(
             [*command, "--HistoryManager.hist_file=:memory:"],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
