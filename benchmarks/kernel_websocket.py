@@ -31,7 +31,7 @@ class OpenNotebook:
     def __init__(self, server: NotebookServer, kernel_id: str) -> None:
         self.kernel_id = kernel_id
         self._server = server
-        self._session = uuid4().hex
+        self._session = ""
 
     @classmethod
     async def open(cls, server: NotebookServer, name: str) -> OpenNotebook:
@@ -42,7 +42,9 @@ class OpenNotebook:
         return notebook
 
     async def connect(self) -> None:
-        """Open the websocket, or another one, as a page that is loaded again does."""
+        """Open the websocket, or another one as a page that is loaded again does."""
+        # A new session: for a known one the server replays what it has kept.
+        self._session = uuid4().hex
         request = HTTPRequest(
             f"ws://{self._server.address}/api/kernels/{self.kernel_id}/channels"
             f"?session_id={self._session}",

@@ -2,18 +2,20 @@
 
     python benchmarks/recording.py [--cells N] [--rounds N]
 
-Six ways take turns in each round: a stock Jupyter Server, one with TCP_NODELAY and
-nothing else of ours, and our extension with recording on and off, each with
-`sparing_activity` (a saving that is on by default while recording) on both sides and on
-neither. The four ways of ours are one server process, because two processes of the same
-program differ by more than what is measured here. All but stock have TCP_NODELAY.
-CPU is that of the server process, all its threads.
+These take turns in each round: a stock Jupyter Server, one with TCP_NODELAY and nothing
+else of ours, and our extension with recording on and off, each with `sparing_activity`
+(a saving that is on by default while recording) on both sides and on neither. On and off
+are also compared with a pause after each cell, when each row is a transaction of its own.
+All ways of ours are one server process, because two processes of the same program differ
+by more than what is measured here. All but stock have TCP_NODELAY. CPU is that of the
+server process, all its threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -26,6 +28,7 @@ from report import Report, Result, caption, parser, ratios, spread, table
 
 SETTLE_SECONDS = 0.6  # the writer's last batch belongs to the cost of a round
 WARM_CELLS = 10
+SELDOM_SECONDS = 0.05
 STOCK_FRACTION = 8  # stock takes ten times as long for a cell: it gets fewer
 PACKAGES = ("jupyter_server", "jupyter_client", "tornado", "pyzmq", "ipykernel")
 
@@ -38,6 +41,7 @@ class Way:
     server: str
     switch: str = ""
     fraction: int = 1
+    pause: float = 0.0  # seconds between two cells
 
 
 WAYS = {
@@ -47,11 +51,19 @@ WAYS = {
     "on": Way("ours, recording on, without `sparing_activity`", "ours", "on?sparing=0"),
     "off_sparing": Way("ours, recording off, with `sparing_activity`", "ours", "off?sparing=1"),
     "on_sparing": Way("ours, recording on (the default)", "ours", "on?sparing=1"),
+    "off_seldom": Way(
+        "the same, recording off, a cell every 50 ms", "ours", "off?sparing=1", 5, SELDOM_SECONDS
+    ),
+    "on_seldom": Way(
+        "the same, recording on, a cell every 50 ms", "ours", "on?sparing=1", 5, SELDOM_SECONDS
+    ),
 }
 FIGURES = (
     ("server CPU a cell: recording on / off, saving on both", "on_sparing", "off_sparing", "cpu_ms",
      "<= 1.05"),
     ("server CPU a cell: recording on / off, saving on neither", "on", "off", "cpu_ms", "<= 1.05"),
+    ("server CPU a cell, a cell every 50 ms: recording on / off, saving on both", "on_seldom",
+     "off_seldom", "cpu_ms", ""),
     ("server CPU a cell: default / `record = False`", "on_sparing", "off", "cpu_ms", ""),
     ("rate: recording on / off, saving on both", "on_sparing", "off_sparing", "rate", ">= 0.97"),
     ("rate: recording on / off, saving on neither", "on", "off", "rate", ">= 0.97"),
@@ -60,7 +72,9 @@ FIGURES = (
 )  # fmt: skip
 
 
-async def turn(server: NotebookServer, notebook: OpenNotebook, cells: int) -> tuple[float, float]:
+async def turn(
+    server: NotebookServer, notebook: OpenNotebook, cells: int, pause: float
+) -> tuple[float, float]:
     """Run cells one after another, as Run All does; return cells a second, CPU ms a cell."""
     await notebook.connect()  # its class may have been switched
     for number in range(WARM_CELLS):
@@ -69,6 +83,8 @@ async def turn(server: NotebookServer, notebook: OpenNotebook, cells: int) -> tu
     cpu, begin = server.cpu_seconds(), time.perf_counter()
     for number in range(cells):
         await notebook.run(f"x = {number}\nprint(x)", f"cell-{number}")
+        if pause:
+            await asyncio.sleep(pause)
     wall = time.perf_counter() - begin
     await asyncio.sleep(SETTLE_SECONDS)
     notebook.close()
@@ -88,7 +104,8 @@ async def measure(servers: dict[str, NotebookServer], cells: int, rounds: int) -
             if way.switch:
                 await asyncio.to_thread(server.call, "POST", f"benchmark/recording/{way.switch}")
             few = max(5, cells // way.fraction)
-            rate, cpu_ms = await turn(server, notebooks[way.server], few)
+            rate, cpu_ms = await turn(server, notebooks[way.server], few, way.pause)
+            print(f"round {number}, {name}: {rate:.0f} cells/s, {cpu_ms:.3f} ms", file=sys.stderr)
             if number:  # the first round fills caches
                 found[name]["rate"].append(rate)
                 found[name]["cpu_ms"].append(cpu_ms)
@@ -104,7 +121,8 @@ def tables(result: Result) -> str:
         figures.append([label, f"{middle:.3f}", f"{low:.3f} to {high:.3f}", target])
     for name, way in WAYS.items():
         rate, cpu = (statistics.median(found[name][field]) for field in ("rate", "cpu_ms"))
-        ways.append([way.label, f"{rate:.0f}", f"{1000 / rate:.1f} ms", f"{cpu:.3f} ms"])
+        speed = ["", ""] if way.pause else [f"{rate:.0f}", f"{1000 / rate:.1f} ms"]
+        ways.append([way.label, *speed, f"{cpu:.3f} ms"])
     first = table(["cells over the websocket", "median", "middle half", "our target"], figures)
     second = table(["way", "cells/s", "a cell takes", "server CPU a cell"], ways)
     return f"{first}\n\n{second}\n\n{caption(result)}"
@@ -113,7 +131,7 @@ def tables(result: Result) -> str:
 def main() -> None:
     own = parser(__doc__)
     own.add_argument("--cells", type=int, default=150, help="cells in a turn (150)")
-    own.add_argument("--rounds", type=int, default=40, help="rounds of six turns (40)")
+    own.add_argument("--rounds", type=int, default=40, help="rounds of all ways (40)")
     options = own.parse_args()
     report = Report("recording", options, PACKAGES)
     extensions = {
