@@ -42,10 +42,12 @@ def test_raw_results_say_what_was_measured_and_name_no_place() -> None:
 
 def test_a_table_is_made_from_the_raw_rounds(tmp_path: Path) -> None:
     from render import rendered
-    from report import Report, parser
+    from report import header
 
-    options = parser("test").parse_args(["--results", str(tmp_path)])
-    Report("hub_policy", options, ()).save({"policy": [12.0, 14.0, 13.0], "plain": [10.0] * 3})
+    measured = {"policy": [12.0, 14.0, 13.0], "plain": [10.0] * 3}
+    head = {**header(()), "load after": 0.0}
+    result = {"header": head, "settings": {}, "found": measured}
+    (tmp_path / "hub_policy.json").write_text(json.dumps(result))
     shown = rendered("<!-- results of hub_policy -->\nold\n<!-- end of results -->\n", tmp_path)
     assert "| request to ready | 13.0 ms | 10.0 ms | +3.0 ms | +2.5 to +3.5 | +10 ms |" in shown
     assert "old" not in shown
