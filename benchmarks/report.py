@@ -70,8 +70,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def compile_bytecode() -> None:
     """Let every package be as pip installs it: with compiled bytecode that is used.
 
-    Where nothing has written bytecode, each process compiles all that it imports. That
-    multiplies the start of every tool, most of all of those that import most.
+    Where nothing has written bytecode, each process compiles all that it imports, which
+    takes longer than most of what is measured here.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     places = [sysconfig.get_path("purelib"), str(ROOT / "blackroad_nb"), str(ROOT / "benchmarks")]
