@@ -1,17 +1,16 @@
-"""What the shortest command costs, against Python doing nothing.
+"""What the shortest command costs, against Python doing nothing and commands people know.
 
     python benchmarks/cli_start.py [--rounds N] [--notebooks N] [--here]
 
 Makes an environment of its own with the package installed into it as a user's is,
 registers the notebooks, and runs the commands in turn, so that a change of the
-machine's mood meets all of them. Prints a Markdown table of medians and of the
-median of the rounds' ratios. `--here` measures the environment it runs in instead:
-an editable install costs a few milliseconds more at every start.
+machine's mood meets all of them. `--here` measures the environment it runs in instead:
+an editable install costs a few milliseconds more at every start. The other tools run
+from this environment in either case; they only print their version or their help.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sqlite3
 import statistics
@@ -24,9 +23,14 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+from report import Report, Result, caption, parser, ratios, spread, table
+
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP = 3
 AT = "2026-01-01T00:00:00.000000+00:00"
+BASE = "python -c pass"
+TARGETS = {"blackroad-nb list": "2.5x"}
+PACKAGES = ("jupyter_core", "papermill")
 
 
 def install(folder: Path) -> Path:
@@ -69,32 +73,42 @@ def measure(commands: dict[str, list[str]], rounds: int) -> dict[str, list[float
     return times
 
 
+def tables(result: Result) -> str:
+    """Return each command's median, and its ratio to Python doing nothing."""
+    rows = []
+    for name, taken in result["found"].items():
+        low, middle, high = spread(ratios(taken, result["found"][BASE]))
+        rows.append(
+            [f"`{name}`", f"{statistics.median(taken):.1f} ms", f"{middle:.2f}x",
+             f"{low:.2f} to {high:.2f}", TARGETS.get(name, "")]
+        )  # fmt: skip
+    head = ["command", "median", f"against `{BASE}`", "middle half", "our target"]
+    return f"{table(head, rows)}\n\n{caption(result)}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--notebooks", type=int, default=100)
-    parser.add_argument("--here", action="store_true")
-    options = parser.parse_args()
+    own = parser(__doc__)
+    own.add_argument("--rounds", type=int, default=60)
+    own.add_argument("--notebooks", type=int, default=100)
+    own.add_argument("--here", action="store_true")
+    options = own.parse_args()
+    report = Report("cli_start", options, PACKAGES)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(sys.executable).parent
         programs = here if options.here else install(Path(folder))
         database = Path(folder) / "notebooks.db"
         fill(programs, database, options.notebooks)
-        ours = [str(programs / "blackroad-nb"), "--db", str(database)]
-        times = measure(
-            {
-                "python -c pass": [str(programs / "python"), "-c", "pass"],
-                f"list, {options.notebooks} notebooks": [*ours, "list"],
-                "list --limit 10": [*ours, "list", "--limit", "10"],
-                "--version": [ours[0], "--version"],
-            },
-            options.rounds,
-        )
-    base = next(iter(times.values()))
-    print("| command | median ms | ratio |\n|---|---|---|")
-    for name, taken in times.items():
-        ratios = [one / other for one, other in zip(taken, base, strict=True)]
-        print(f"| {name} | {statistics.median(taken):.1f} | {statistics.median(ratios):.2f} |")
+        ours = str(programs / "blackroad-nb")
+        commands = {
+            BASE: [str(programs / "python"), "-c", "pass"],
+            "blackroad-nb list": [ours, "--db", str(database), "list"],
+            "blackroad-nb list --limit 10": [ours, "--db", str(database), "list", "--limit", "10"],
+            "blackroad-nb --version": [ours, "--version"],
+            "jupyter --version": [str(here / "jupyter"), "--version"],
+            "papermill --version": [str(here / "papermill"), "--version"],
+            "papermill --help": [str(here / "papermill"), "--help"],
+        }
+        print(tables(report.save(measure(commands, options.rounds))))
 
 
 if __name__ == "__main__":

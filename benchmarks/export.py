@@ -1,31 +1,36 @@
-"""Exports of 100 cells through a running server, against the `jupyter nbconvert` command.
+"""Exports of 100 cells, cold commands and a warm server, against `jupyter nbconvert`.
 
     python benchmarks/export.py [--cells N] [--rounds N]
 
-Each round runs both, one after the other, so that a change of the machine's mood meets
-both. The server is warm: its first export, which starts the export process, is shown in
-a line of its own. Prints a Markdown table: medians, and the median of the rounds' ratios.
+Each round runs all three, one after the other: the command `jupyter nbconvert`, the
+command `blackroad-nb export` (both start from nothing), and a request to a server that
+has exported before. The server's first export, which starts the export process, is
+measured in servers of its own. Both commands write a file beside the notebook.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from notebook_server import TOKEN, call, server
+from report import Report, Result, caption, parser, ratios, spread, table
 
-FORMATS = {"html": 0.2, "script": 0.03}  # and the ratio that each must keep below
+FORMATS = {"html": "0.2x", "script": "0.03x"}  # and our target for a warm server
 PATH = "report.ipynb"
+FIRST_ROUNDS = 3  # servers that are started to time their first export
+PACKAGES = ("nbconvert", "nbformat", "jupyter_server", "nh3", "mistune")
+LABELS = {"cold": "`blackroad-nb export`", "warm": "a running server"}
 
 
 def document(cells: int) -> dict[str, Any]:
@@ -73,57 +78,92 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def by_command(folder: Path, wanted: str) -> Callable[[], object]:
+def by_nbconvert(folder: Path, wanted: str) -> Callable[[], object]:
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", wanted, PATH]
     return lambda: subprocess.run(command, cwd=folder, capture_output=True, check=True)
+
+
+def by_command(folder: Path, wanted: str) -> Callable[[], object]:
+    """Export by our command, over the file of the round before as nbconvert does."""
+    program = str(Path(sys.executable).parent / "blackroad-nb")
+    made = folder / f"ours-{wanted}"
+    command = [program, "export", PATH, "--format", wanted, "--output", str(made), "--overwrite"]
+    environment = {**os.environ, "NOTEBOOK_DB": str(folder / "notebooks.db")}
+
+    def export() -> None:
+        subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+        assert made.stat().st_size > 1000
+
+    return export
 
 
 def by_server(address: str, notebook_id: str, wanted: str) -> Callable[[], object]:
     url = f"http://{address}/blackroad/notebooks/{notebook_id}/export?format={wanted}"
     request = Request(url, headers={"Authorization": f"token {TOKEN}"})
 
-    def ask() -> bytes:
+    def ask() -> None:
         with urlopen(request, timeout=60) as reply:
-            body: bytes = reply.read()
-            return body
+            assert len(reply.read()) > 1000
 
     return ask
 
 
+@contextmanager
+def exporting_server(cells: int) -> Iterator[tuple[Path, str, str]]:
+    """Run a server with a registered notebook; give its folder, address and notebook id."""
+    with tempfile.TemporaryDirectory() as folder, server("on", Path(folder)) as (address, _):
+        home = Path(folder) / "on"
+        (home / PATH).write_text(json.dumps(document(cells)))
+        made = {"name": "Report", "path": PATH, "adopt": True}
+        yield home, address, call(address, "POST", "blackroad/notebooks", made)["id"]
+
+
+def measure(cells: int, rounds: int) -> Result:
+    found: Result = {wanted: {"nbconvert": [], "cold": [], "warm": []} for wanted in FORMATS}
+    found["first"] = []
+    for _ in range(FIRST_ROUNDS):
+        with exporting_server(cells) as (_, address, notebook_id):
+            found["first"].append(seconds(by_server(address, notebook_id, "html")))
+    with exporting_server(cells) as (home, address, notebook_id):
+        for wanted in FORMATS:
+            sides = {
+                "nbconvert": by_nbconvert(home, wanted),
+                "cold": by_command(home, wanted),
+                "warm": by_server(address, notebook_id, wanted),
+            }
+            for number in range(rounds + 1):
+                for side, work in sides.items():
+                    took = seconds(work)
+                    if number:  # the first round fills caches, and warms the server
+                        found[wanted][side].append(took)
+    return found
+
+
+def tables(result: Result) -> str:
+    """Return the rows of both formats, and what a server's first export takes."""
+    found, rows = result["found"], []
+    for wanted, target in FORMATS.items():
+        for side, label in LABELS.items():
+            sides = found[wanted]
+            low, middle, high = spread(ratios(sides[side], sides["nbconvert"]))
+            ours, theirs = statistics.median(sides[side]), statistics.median(sides["nbconvert"])
+            rows.append(
+                [f"{wanted}, {label}", f"{ours:.3f} s", f"{theirs:.2f} s", f"{middle:.3f}x",
+                 f"{low:.3f} to {high:.3f}", target if side == "warm" else ""]
+            )  # fmt: skip
+    first = f"{statistics.median(found['first']):.2f} s"
+    rows.append(["html, a server's first export", first, "", "", "", ""])
+    head = ["export", "ours", "`jupyter nbconvert`", "ratio", "middle half", "our target"]
+    return f"{table(head, rows)}\n\n{caption(result)}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with server("on", folder) as (address, _):
-            home = folder / "on"
-            (home / PATH).write_text(json.dumps(document(arguments.cells)))
-            made = {"name": "Report", "path": PATH, "adopt": True}
-            notebook_id = call(address, "POST", "blackroad/notebooks", made)["id"]
-            first = seconds(by_server(address, notebook_id, "html"))
-            rows = []
-            for wanted in FORMATS:
-                ours = by_server(address, notebook_id, wanted)
-                rows.append(measured(by_command(home, wanted), ours, arguments.rounds))
-    print(f"| export, {arguments.cells} cells | command, s | server, s | ratio | at most |")
-    print("|---|---|---|---|---|")
-    for (wanted, limit), (theirs, ours, ratio) in zip(FORMATS.items(), rows, strict=True):
-        print(f"| {wanted} | {theirs:.2f} | {ours:.3f} | {ratio:.3f} | {limit} |")
-    print(f"| html, the server's first | | {first:.2f} | | |")
-
-
-def measured(
-    theirs: Callable[[], object], ours: Callable[[], object], rounds: int
-) -> tuple[float, float, float]:
-    ours()
-    pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
-    return (
-        statistics.median(pair[0] for pair in pairs),
-        statistics.median(pair[1] for pair in pairs),
-        statistics.median(pair[1] / pair[0] for pair in pairs),
-    )
+    own = parser(__doc__)
+    own.add_argument("--cells", type=int, default=100)
+    own.add_argument("--rounds", type=int, default=7)
+    options = own.parse_args()
+    report = Report("export", options, PACKAGES)
+    print(tables(report.save(measure(options.cells, options.rounds))))
 
 
 if __name__ == "__main__":

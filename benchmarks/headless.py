@@ -2,13 +2,20 @@
 
     python benchmarks/headless.py [--rounds N] [--only NAME ...]
 
-Each round runs both, one after the other, so that a change of the machine's mood meets
-both. Prints a Markdown table: medians, and the median of the rounds' ratios.
+Each round runs our command and all its peers, one after the other, in changing order.
+"bare loop" is `bare_loop.py`: pyzmq alone, no outputs kept, no file written; no tool that
+runs cells one after another in ipykernel can be faster. Papermill saves the whole file
+at each cell by default; it also runs with `--no-request-save-on-cell-execute`. Ours saves
+meanwhile whatever the setting: at most a tenth of the time goes into saving, and the file
+is complete at the end.
+
+Runs through a server are measured twice. "kernel ready" waits until the server has made
+its next kernel, as between two runs of a person; "one after another" does not wait, as
+in a loop of a shell.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -22,24 +29,71 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from notebook_server import server
+from report import Report, Result, caption, parser, ratios, spread, table
 
 BIN = Path(sys.executable).parent
 SETTLE_SECONDS = 1.5  # the server makes its next kernel ready
+PACKAGES = ("ipykernel", "pyzmq", "jupyter_client", "nbclient", "papermill", "jupyter_server")
+Command = Callable[[Path], Sequence[str]]
+
+
+def _ours(path: Path) -> Sequence[str]:
+    return [str(BIN / "blackroad-nb"), "execute", str(path)]
+
+
+def _through_server(path: Path) -> Sequence[str]:
+    return [*_ours(path), "--server"]
+
+
+def _jupyter(path: Path) -> Sequence[str]:
+    return [str(BIN / "jupyter"), "execute", "--inplace", str(path)]
+
+
+def _papermill(path: Path) -> Sequence[str]:
+    return [str(BIN / "papermill"), "--no-progress-bar", str(path), str(path)]
+
+
+def _papermill_unsaved(path: Path) -> Sequence[str]:
+    return [*_papermill(path), "--no-request-save-on-cell-execute"]
+
+
+def _bare(path: Path) -> Sequence[str]:
+    return [sys.executable, str(Path(__file__).with_name("bare_loop.py")), str(path)]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One line of the table; `limit` is the ratio it must keep below."""
+class Case:
+    """One kind of run; a target belongs to the first peer."""
 
     name: str
-    peer: str
     cells: int
-    limit: float
-    ours: Callable[[Path], Sequence[str]]
-    theirs: Callable[[Path], Sequence[str]]
+    target: str
+    ours: Command
+    peers: dict[str, Command]
     through_server: bool = False
+    settle: bool = False
+
+
+_JUPYTER: dict[str, Command] = {"`jupyter execute`": _jupyter}
+_FLOOR: dict[str, Command] = {"floor: bare loop over ZMQ": _bare}
+CASES = (
+    Case("1 cell, fresh kernel", 1, "0.3x", _ours, {**_JUPYTER, **_FLOOR}),
+    Case("100 cells, fresh kernel", 100, "0.28x", _ours, {**_JUPYTER, **_FLOOR}),
+    Case(
+        "400 cells, fresh kernel",
+        400,
+        "0.15x",
+        _ours,
+        {
+            "papermill": _papermill,
+            "papermill `--no-request-save-on-cell-execute`": _papermill_unsaved,
+            **_FLOOR,
+        },
+    ),
+    Case("1 cell, server, kernel ready", 1, "0.1x", _through_server, _JUPYTER, True, True),
+    Case("1 cell, server, one after another", 1, "", _through_server, _JUPYTER, True),
+)
 
 
 def notebook(cells: int) -> dict[str, Any]:
@@ -59,32 +113,6 @@ def notebook(cells: int) -> dict[str, Any]:
     return {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _ours(path: Path) -> Sequence[str]:
-    return [str(BIN / "blackroad-nb"), "execute", str(path)]
-
-
-def _through_server(path: Path) -> Sequence[str]:
-    return [*_ours(path), "--server"]
-
-
-def _jupyter(path: Path) -> Sequence[str]:
-    return [str(BIN / "jupyter"), "execute", "--inplace", str(path)]
-
-
-def _papermill(path: Path) -> Sequence[str]:
-    return [str(BIN / "papermill"), "--no-progress-bar", str(path), str(path)]
-
-
-COMPARISONS = (
-    Comparison("1 cell, fresh kernel", "jupyter execute", 1, 0.3, _ours, _jupyter),
-    Comparison("100 cells, fresh kernel", "jupyter execute", 100, 0.3, _ours, _jupyter),
-    Comparison("400 cells, fresh kernel", "papermill", 400, 0.15, _ours, _papermill),
-    Comparison(
-        "1 cell, through a server", "jupyter execute", 1, 0.1, _through_server, _jupyter, True
-    ),
-)
-
-
 def seconds(command: Sequence[str], environment: dict[str, str]) -> float:
     """Run a command to its end and return the wall time."""
     begun = time.perf_counter()
@@ -100,50 +128,66 @@ def check(path: Path, cells: int) -> None:
     assert (len(found), last) == (cells, f"{cells - 1}\n")
 
 
-def compare(case: Comparison, rounds: int, folder: Path, environment: dict[str, str]) -> str:
-    """Time both sides in turn and return the line of the table."""
-    ours, theirs = folder / f"ours-{case.cells}.ipynb", folder / f"theirs-{case.cells}.ipynb"
-    spent: list[tuple[float, float]] = []
+def compare(
+    case: Case, rounds: int, folder: Path, environment: dict[str, str]
+) -> dict[str, list[float]]:
+    """Time all sides in turn; return the seconds of each round."""
+    sides = {"ours": case.ours, **case.peers}
+    spent: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
-        for path in (ours, theirs):
+        for place, name in enumerate(sides if number % 2 else reversed(sides)):
+            # Each side keeps its path: ours registers a notebook it sees for the first time.
+            path = folder / f"{case.cells}-{list(sides).index(name)}.ipynb"
             path.write_text(json.dumps(notebook(case.cells)))
-        if case.through_server:
-            time.sleep(SETTLE_SECONDS)
-        mine = seconds(case.ours(ours), environment)
-        other = seconds(case.theirs(theirs), environment)
-        check(ours, case.cells)
-        check(theirs, case.cells)
-        if number:  # the first round fills caches, and registers the notebook
-            spent.append((mine, other))
-        print(f"{case.name}: {mine:.2f} s, {other:.2f} s", file=sys.stderr)
-    ratio = statistics.median(mine / other for mine, other in spent)
-    medians = [statistics.median(side) for side in zip(*spent, strict=True)]
-    return (
-        f"| {case.name} | {medians[0]:.2f} s | {case.peer} | {medians[1]:.2f} s "
-        f"| {ratio:.2f}x | {case.limit}x |"
-    )
+            if case.settle and name == "ours":
+                time.sleep(SETTLE_SECONDS)
+            took = seconds(sides[name](path), environment)
+            if sides[name] is not _bare:
+                check(path, case.cells)
+            if number:  # the first round fills caches, and registers the notebook
+                spent[name].append(took)
+            print(f"{case.name}: {place} {name} {took:.3f} s", file=sys.stderr)
+    return spent
+
+
+def tables(result: Result) -> str:
+    """Return medians, and the median and middle half of the rounds' ratios."""
+    rows = []
+    for case in CASES:
+        found = result["found"].get(case.name)
+        if found is None:
+            continue
+        target = case.target
+        for peer in case.peers:
+            low, middle, high = spread(ratios(found["ours"], found[peer]))
+            ours, theirs = statistics.median(found["ours"]), statistics.median(found[peer])
+            times = [f"{ours:.2f} s", peer, f"{theirs:.2f} s"]
+            rows.append([case.name, *times, f"{middle:.2f}x", f"{low:.2f} to {high:.2f}", target])
+            target = ""
+    head = ["run", "ours", "against", "theirs", "ratio", "middle half", "our target"]
+    return f"{table(head, rows)}\n\n{caption(result)}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", nargs="*", help="words that a line's name must hold")
-    options = parser.parse_args()
-    lines = ["| run | ours | against | theirs | ratio | at most |", "|---|---|---|---|---|---|"]
+    own = parser(__doc__)
+    own.add_argument("--rounds", type=int, default=9, help="rounds of each case (9)")
+    own.add_argument("--only", nargs="*", help="words that a case's name must hold")
+    options = own.parse_args()
+    report, found = Report("headless", options, PACKAGES), {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = {**os.environ, "NOTEBOOK_DB": str(folder / "notebooks.db")}
-        for case in COMPARISONS:
+        for case in CASES:
             if options.only and not any(word in case.name for word in options.only):
                 continue
             with ExitStack() as inner:
-                place, found = folder, environment
+                place, own_environment = folder, environment
                 if case.through_server:
-                    inner.enter_context(server("on", folder))
-                    place = folder / "on"  # its root, and where it says that it is there
-                    found = {**environment, "JUPYTER_RUNTIME_DIR": str(place / "runtime")}
-                lines.append(compare(case, options.rounds, place, found))
-    print("\n".join(lines))
+                    place = folder / str(len(found)) / "on"  # its root, and where it says so
+                    inner.enter_context(server("on", place.parent))
+                    own_environment = {**environment, "JUPYTER_RUNTIME_DIR": str(place / "runtime")}
+                found[case.name] = compare(case, options.rounds, place, own_environment)
+    print(tables(report.save(found)))
 
 
 if __name__ == "__main__":

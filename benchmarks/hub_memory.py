@@ -5,13 +5,11 @@
 The sessions are real containers of either hub, made by its own spawner, but what runs in
 them is a stand-in for JupyterLab of a few megabytes. One hub after the other; neither has
 a proxy. `share` divides what processes have in common among them (PSS), `resident` is what
-the system shows (RSS), both after a rest. Needs a Docker engine (`DOCKER_HOST`) and prints a
-Markdown table.
+the system shows (RSS), both after a rest. Needs a Docker engine (`DOCKER_HOST`).
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ import hub_images
 import hubs
 import psutil
 from jupyterhub import __version__
+from report import Report, Result, caption, parser, table
 
 from blackroad_nb.adapters.docker_engine import DockerEngine
 
@@ -102,22 +101,31 @@ def measure(sessions: int, folder: Path) -> dict[str, dict[str, tuple[float, flo
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--sessions", type=int, default=50)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(options.sessions, Path(folder))
-    print(f"| with {options.sessions} sessions | share MiB | resident MiB |\n|---|---|---|")
+def tables(result: Result) -> str:
+    found, rows = result["found"], []
     for side, processes in found.items():
         for name, (share, resident) in sorted(processes.items()):
-            print(f"| {side}: {name} | {share:.1f} | {resident:.1f} |")
+            rows.append([f"{side}: {name}", f"{share:.1f}", f"{resident:.1f}", ""])
     share, resident = (
         sum(each[column] for each in found["ours"].values())
         - sum(each[column] for each in found["plain"].values())
         for column in (0, 1)
     )
-    print(f"| **more than plain** (at most {MOST:+.0f}) | {share:+.1f} | {resident:+.1f} |")
+    most = f"{MOST:+.0f} at most"
+    rows.append(["**more than plain**", f"{share:+.1f}", f"{resident:+.1f}", most])
+    head = [f"with {result['settings']['sessions']} sessions", "share (PSS) MiB",
+            "resident (RSS) MiB", "our target"]  # fmt: skip
+    return f"{table(head, rows)}\n\nOne run. {caption(result)}"
+
+
+def main() -> None:
+    own = parser(__doc__)
+    own.add_argument("--sessions", type=int, default=50)
+    options = own.parse_args()
+    report = Report("hub_memory", options, hubs.PACKAGES)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options.sessions, Path(folder))
+    print(tables(report.save(found)))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@
 
 Both hubs run at the same time and are asked in turn by a user who is logged in; a plain
 hub's page has one line of text as its form. Without containers and without a proxy.
-Prints a Markdown table.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -21,6 +19,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 import hubs
+from report import Report, Result, caption, parser, table
 
 COUNT = 20
 USER = "ada"
@@ -65,36 +64,46 @@ def seconds(opener: OpenerDirector, hub: hubs.Hub) -> tuple[float, bytes]:
     return time.perf_counter() - begun, page
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=100)
-    options = parser.parse_args()
-    found: dict[str, list[float]] = {"ours": [], "plain": []}
-    size = {}
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
+def measure(rounds: int, folder: Path) -> Result:
+    """Ask both hubs for the page in turn; return milliseconds and bytes."""
+    found: Result = {side: {"ms": [], "bytes": 0} for side in ("ours", "plain")}
+    with ExitStack() as stack:
         arguments = write_choices(folder)
         ours = hubs.hub(folder / "ours", hubs.OURS, hubs.NO_PROXY, [USER], arguments=arguments)
         plain = hubs.hub(folder / "plain", hubs.STOCK, PLAIN, [USER])
         running = {"ours": stack.enter_context(ours), "plain": stack.enter_context(plain)}
         openers = {side: browser(hub) for side, hub in running.items()}
-        for number in range(options.rounds + 2):
+        for number in range(rounds + 2):
             for side, hub in running.items():
                 spent, page = seconds(openers[side], hub)
-                size[side] = len(page)
+                found[side]["bytes"] = len(page)
                 if side == "ours":
                     text = page.decode()
                     assert f"Profile {COUNT - 1}" in text
                     assert f"Template {COUNT - 1}" in text
                 if number > 1:  # templates of pages are compiled at first
-                    found[side].append(spent * 1000)
-    print("| spawn page | median | slowest in twenty | size |\n|---|---|---|---|")
-    for side, spent in found.items():
-        slow = sorted(spent)[int(len(spent) * 0.95)]
-        kilobytes = size[side] / 1000
-        print(
-            f"| {side} | {statistics.median(spent):.1f} ms | {slow:.1f} ms | {kilobytes:.0f} kB |"
-        )
+                    found[side]["ms"].append(spent * 1000)
+    return found
+
+
+def tables(result: Result) -> str:
+    rows = []
+    for side, label in (("ours", f"ours, {COUNT} profiles and templates"), ("plain", "plain hub")):
+        page = result["found"][side]
+        slow = sorted(page["ms"])[int(len(page["ms"]) * 0.95)]
+        size = f"{page['bytes'] / 1000:.0f} kB"
+        rows.append([label, f"{statistics.median(page['ms']):.1f} ms", f"{slow:.1f} ms", size])
+    return f"{table(['spawn page', 'median', 'one in twenty', 'size'], rows)}\n\n{caption(result)}"
+
+
+def main() -> None:
+    own = parser(__doc__)
+    own.add_argument("--rounds", type=int, default=100)
+    options = own.parse_args()
+    report = Report("hub_page", options, hubs.PACKAGES)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options.rounds, Path(folder))
+    print(tables(report.save(found)))
 
 
 if __name__ == "__main__":

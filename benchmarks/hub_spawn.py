@@ -8,12 +8,11 @@ stock's is a plain bridge. Both hubs run all the time and start a session in tur
 warm-up, each round gives a ratio. `--crowds` is how often ten sessions are started at once
 on each side; the clock stops when the last one is ready. `--bare` adds lines with the
 stock command in our image, to tell the image's share. Needs a Docker engine
-(`DOCKER_HOST`) and prints a Markdown table.
+(`DOCKER_HOST`).
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from uuid import uuid4
 
 import hub_images
 import hubs
+from report import Report, Result, caption, parser, ratios, spread, table
 
 from blackroad_nb.adapters.docker_engine import DockerEngine
 
@@ -106,57 +106,66 @@ def crowd(hub: hubs.Hub) -> float:
 
 def compare(
     running: dict[str, hubs.Hub], work: Callable[[hubs.Hub], float], rounds: int
-) -> list[dict[str, float]]:
-    """Let the hubs work in turn, each round beginning with another one."""
-    found = []
+) -> dict[str, list[float]]:
+    """Let the hubs work in turn, each round beginning with another one; return seconds."""
+    found: dict[str, list[float]] = {name: [] for name in running}
     for number in range(rounds + 1):
         names = list(running) if number % 2 else list(reversed(running))
         spent = {name: work(running[name]) for name in names}
         said = ", ".join(f"{name} {spent[name]:.3f} s" for name in running)
         print(f"{said} ({hubs.machine()})", file=sys.stderr)
-        if number:  # the first one fills caches
-            found.append(spent)
+        for name in running if number else ():  # the first one fills caches
+            found[name].append(spent[name])
     return found
 
 
-def lines(title: str, found: list[dict[str, float]], limit: str) -> list[str]:
-    medians = {name: statistics.median(each[name] for each in found) for name in found[0]}
-    told = []
-    for name in found[0]:
-        if name == "ours":
-            continue
-        ratios = sorted(each["ours"] / each[name] for each in found)
-        low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-        peer = "stock" if name == "stock" else "stock command, our image"
-        told.append(
-            f"| {title} | {medians['ours']:.2f} s | {peer} | {medians[name]:.2f} s "
-            f"| {statistics.median(ratios):.2f}x | {low:.2f} to {high:.2f} | {limit} |"
-        )
-    return told
+PEERS = {
+    "stock": "stock JupyterHub and DockerSpawner",
+    "bare": "the stock command in our image",
+}
+WORK = {"one": ("a session, request to ready", "0.7x"), "crowd": ("ten at once, the last", "0.8x")}
+
+
+def tables(result: Result) -> str:
+    rows = []
+    for work, (title, target) in WORK.items():
+        found = result["found"].get(work, {})
+        for name, theirs in found.items():
+            if name == "ours":
+                continue
+            low, middle, high = spread(ratios(found["ours"], theirs))
+            rows.append(
+                [title, _range(found["ours"]), PEERS[name], _range(theirs), f"{middle:.2f}x",
+                 f"{low:.2f} to {high:.2f}", target if name == "stock" else ""]
+            )  # fmt: skip
+    head = ["work", "ours (least to most)", "against", "theirs (least to most)", "ratio",
+            "middle half", "our target"]  # fmt: skip
+    return f"{table(head, rows)}\n\n{caption(result)}"
+
+
+def _range(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--crowds", type=int, default=4)
-    parser.add_argument("--bare", action="store_true", help="the stock command in our image too")
-    options = parser.parse_args()
+    own = parser(__doc__)
+    own.add_argument("--rounds", type=int, default=15)
+    own.add_argument("--crowds", type=int, default=4)
+    own.add_argument("--bare", action="store_true", help="the stock command in our image too")
+    options = own.parse_args()
     engine = DockerEngine()
     engine.check()
     hub_images.build_both(engine)
-    table = [
-        "| work | ours | against | theirs | ratio | middle half | at most |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    report, found = Report("hub_spawn", options, hubs.PACKAGES), {}
     with (
         tempfile.TemporaryDirectory() as folder,
         sides(Path(folder), engine, options.bare) as running,
     ):
         if options.rounds:
-            table += lines("one session", compare(running, one, options.rounds), "0.7x")
+            found["one"] = compare(running, one, options.rounds)
         if options.crowds:
-            table += lines("ten at once", compare(running, crowd, options.crowds), "0.8x")
-    print("\n".join(table))
+            found["crowd"] = compare(running, crowd, options.crowds)
+    print(tables(report.save(found)))
 
 
 if __name__ == "__main__":

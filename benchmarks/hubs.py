@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 TOKEN = "0123456789abcdef0123456789abcdef"  # of a hub on loopback that is gone in minutes
 PASSWORD = "only-for-this-benchmark"
 DEADLINE = 120.0
+PACKAGES = ("jupyterhub", "dockerspawner", "jupyterhub-traefik-proxy", "sqlalchemy", "tornado")
 
 # What both hubs have in common.
 _COMMON = """\

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import struct
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -18,31 +19,44 @@ from tornado.websocket import (
     websocket_connect,
 )
 
+CONNECT_SECONDS = 60.0  # on a busy machine a kernel takes long to answer
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 
 
 class OpenNotebook:
     """A notebook in a browser tab: a session, its kernel and the websocket."""
 
-    def __init__(self, kernel_id: str, session: str, socket: WebSocketClientConnection) -> None:
+    _socket: WebSocketClientConnection
+
+    def __init__(self, server: NotebookServer, kernel_id: str) -> None:
         self.kernel_id = kernel_id
-        self._session = session
-        self._socket = socket
+        self._server = server
+        self._session = ""
 
     @classmethod
     async def open(cls, server: NotebookServer, name: str) -> OpenNotebook:
         asked = {"path": name, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         created = await asyncio.to_thread(server.call, "POST", "api/sessions", asked)
-        kernel_id, session = created["kernel"]["id"], uuid4().hex
-        request = HTTPRequest(
-            f"ws://{server.address}/api/kernels/{kernel_id}/channels?session_id={session}",
-            headers={"Authorization": f"token {TOKEN}"},
-        )
-        socket = await websocket_connect(request, subprotocols=[SUBPROTOCOL])
-        return cls(kernel_id, session, socket)
+        notebook = cls(server, created["kernel"]["id"])
+        await notebook.connect()
+        return notebook
 
-    async def run(self, source: str, cell_id: str) -> None:
-        """Run a cell until reply and idle status are there.
+    async def connect(self) -> None:
+        """Open the websocket, or another one as a page that is loaded again does."""
+        # A new session: for a known one the server replays what it has kept.
+        self._session = uuid4().hex
+        request = HTTPRequest(
+            f"ws://{self._server.address}/api/kernels/{self.kernel_id}/channels"
+            f"?session_id={self._session}",
+            headers={"Authorization": f"token {TOKEN}"},
+            request_timeout=CONNECT_SECONDS,
+        )
+        self._socket = await websocket_connect(request, subprotocols=[SUBPROTOCOL])
+
+    async def run(
+        self, source: str, cell_id: str, on_reply: Callable[[], object] = lambda: None
+    ) -> None:
+        """Run a cell until reply and idle status are there; `on_reply` hears of the reply.
 
         Raises:
             ConnectionError: the server went away.
@@ -53,9 +67,12 @@ class OpenNotebook:
             await self._socket.write_message(request, binary=True)
         except WebSocketClosedError:
             raise ConnectionError("The websocket was closed.") from None
-        missing = 2
+        missing = {"shell", "iopub"}
         while missing:
-            missing -= ends_cell(await self._socket.read_message(), msg_id)
+            ended = ended_on(await self._socket.read_message(), msg_id)
+            if ended == "shell":
+                on_reply()
+            missing.discard(ended or "")
 
     def close(self) -> None:
         self._socket.close()
@@ -93,13 +110,14 @@ def unpack(message: bytes) -> tuple[str, dict[str, Any], dict[str, Any], bytes]:
     return channel.decode(), json.loads(header), json.loads(parent), message[at[4] : at[5]]
 
 
-def ends_cell(message: str | bytes | None, msg_id: str) -> bool:
-    """Whether this is one of the two messages after which a cell is over."""
+def ended_on(message: str | bytes | None, msg_id: str) -> str | None:
+    """Return the channel of a message that ends a cell: its reply, or its idle status."""
     if not isinstance(message, bytes):
         raise ConnectionError("The websocket was closed.")
     channel, header, parent, content = unpack(message)
     if parent.get("msg_id") != msg_id:
-        return False
+        return None
     if channel == "shell":
-        return bool(header["msg_type"] == "execute_reply")
-    return header["msg_type"] == "status" and json.loads(content)["execution_state"] == "idle"
+        return channel if header["msg_type"] == "execute_reply" else None
+    idle = header["msg_type"] == "status" and json.loads(content)["execution_state"] == "idle"
+    return channel if idle else None

@@ -1,16 +1,18 @@
-"""Kill the server with signal 9 at random moments under busy kernels; nothing may get lost.
+"""Kill the server with signal 9 at random moments under busy kernels: what is lost?
 
-    python benchmarks/kill9.py [--rounds N] [--kernels N]
+    python benchmarks/kill9.py [--rounds N] [--kernels N] [--seed N]
 
-A row counts as acknowledged when another process can read it before the kill. After
-each kill: every acknowledged row is still there, no cell stands there twice, the file
-passes `PRAGMA integrity_check`, and the next server starts cleanly, with no execution
-left pending. Exits with 1 and says what went wrong otherwise.
+A cell counts as answered when its client has received the kernel's reply. After each
+kill the history is compared with what the clients saw. Reported are the answered cells
+whose end is missing in the history, and the loss window: how long before the kill the
+oldest of these replies was received. Three things must hold, or the exit code is 1: the
+file passes `PRAGMA integrity_check`, no cell is there twice, and the next server starts
+cleanly with no execution left pending. What another process could read before the kill
+must also still be there.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import random
@@ -22,60 +24,78 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from kernel_websocket import OpenNotebook
 from notebook_server import NotebookServer, start_server
+from report import Report, Result, caption, parser, spread, table
 
 EXTENSIONS = {"blackroad_nb": True, "jupyterlab": False}
 LONG_CELL = "import time; time.sleep(1.6)"  # long enough to be stored before it ends
+PACKAGES = ("jupyter_server", "jupyter_client", "tornado", "pyzmq", "ipykernel", "aiosqlite")
 
 
 @dataclass
-class Report:
-    """What all rounds came to; `faults` is empty when everything held."""
+class Round:
+    """What the clients of one round saw; sources tell cells apart."""
 
-    rounds: int = 0
-    acknowledged: int = 0
+    answered: dict[str, float] = field(default_factory=dict)  # when the reply came, monotonic
+    readable: set[str] = field(default_factory=set)  # ids in the file before the kill
+    killed_at: float = 0.0
+
+
+@dataclass
+class Survival:
+    """What all rounds came to; `faults` is empty when everything held.
+
+    The lists have one entry a round; `window_ms` is 0 when nothing was missing.
+    """
+
+    answered: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    window_ms: list[float] = field(default_factory=list)
+    left_open: list[int] = field(default_factory=list)
     stored: int = 0
-    left_open: int = 0
     faults: list[str] = field(default_factory=list)
 
 
-def survive(folder: Path, rounds: int, kernels: int, seed: int) -> Report:
+def survive(folder: Path, rounds: int, kernels: int, seed: int) -> Survival:
     """Start, load and kill a server again and again on one database."""
-    report, moments = Report(), random.Random(seed)
+    survival, moments = Survival(), random.Random(seed)
     for number in range(1, rounds + 1):
         server = start_server(folder, EXTENSIONS)
-        _check_start(server, number, report)
+        _check_start(server, number, survival)
         try:
             seen = asyncio.run(_load_and_kill(server, number, kernels, moments.uniform(0.3, 3.0)))
         finally:
             _bury(server)
-        report.rounds = number
-        report.acknowledged += len(seen)
-        _check_file(server.database, number, seen, report)
-        print(f"round {number}: {len(seen)} rows acknowledged in all", file=sys.stderr)
-        if report.faults:
-            return report
+        _check_file(server.database, number, seen, survival)
+        print(
+            f"round {number}: {survival.answered[-1]} cells answered, {survival.missing[-1]}"
+            f" missing, window {survival.window_ms[-1]:.0f} ms",
+            file=sys.stderr,
+        )
+        if survival.faults:
+            return survival
     server = start_server(folder, EXTENSIONS)
-    _check_start(server, rounds + 1, report)
+    _check_start(server, rounds + 1, survival)
     server.process.terminate()
     server.process.wait(30)
-    return report
+    return survival
 
 
 async def _load_and_kill(
     server: NotebookServer, round_number: int, kernels: int, delay: float
-) -> set[str]:
-    """Keep all kernels busy, kill the server; return the ids that could be read before."""
+) -> Round:
+    """Keep all kernels busy, kill the server; return what the clients saw."""
     opened = [
         await OpenNotebook.open(server, f"round-{round_number}-{number}.ipynb")
         for number in range(kernels)
     ]
-    loads = [asyncio.create_task(_keep_busy(notebook, n == 0)) for n, notebook in enumerate(opened)]
+    seen = Round()
+    loads = [
+        asyncio.create_task(_keep_busy(notebook, n == 0, seen)) for n, notebook in enumerate(opened)
+    ]
     await asyncio.sleep(delay)
-    seen = await asyncio.to_thread(_ids_then_kill, server)
+    await asyncio.to_thread(_kill, server, seen)
     await asyncio.wait(loads, timeout=30)
     for load in loads:
         if load.done() and load.exception() is not None:
@@ -86,20 +106,24 @@ async def _load_and_kill(
     return seen
 
 
-async def _keep_busy(notebook: OpenNotebook, slow: bool) -> None:
+async def _keep_busy(notebook: OpenNotebook, slow: bool, seen: Round) -> None:
     number = 0
     with contextlib.suppress(ConnectionError, OSError):
         while True:
             number += 1
-            pause = LONG_CELL if slow else "pass"
-            await notebook.run(f"# cell {number} of {notebook.kernel_id}\n{pause}", f"c{number}")
+            source = f"# cell {number} of {notebook.kernel_id}\n{LONG_CELL if slow else 'pass'}"
+
+            def note(source: str = source) -> None:
+                seen.answered[source] = time.monotonic()
+
+            await notebook.run(source, f"c{number}", note)
 
 
-def _ids_then_kill(server: NotebookServer) -> set[str]:
+def _kill(server: NotebookServer, seen: Round) -> None:
     with contextlib.closing(sqlite3.connect(server.database, timeout=30)) as connection:
-        found = {row[0] for row in connection.execute("SELECT id FROM executions")}
+        seen.readable = {row[0] for row in connection.execute("SELECT id FROM executions")}
     server.process.kill()
-    return found
+    seen.killed_at = time.monotonic()
 
 
 def _bury(server: NotebookServer) -> None:
@@ -115,57 +139,73 @@ def _bury(server: NotebookServer) -> None:
                 process.kill()
 
 
-def _check_start(server: NotebookServer, number: int, report: Report) -> None:
+def _check_start(server: NotebookServer, number: int, survival: Survival) -> None:
     health = server.call("GET", "blackroad/health")
     if health["recorder"]["state"] != "ok" or health["problems"]:
-        report.faults.append(f"start {number}: {health}")
+        survival.faults.append(f"start {number}: {health}")
     with contextlib.closing(sqlite3.connect(server.database, timeout=30)) as connection:
         (pending,) = connection.execute(
             "SELECT count(*) FROM executions WHERE status = 'pending'"
         ).fetchone()
     if pending:
-        report.faults.append(f"start {number}: {pending} executions are pending still")
+        survival.faults.append(f"start {number}: {pending} executions are pending still")
 
 
-def _check_file(database: Path, number: int, seen: set[str], report: Report) -> None:
+def _check_file(database: Path, number: int, seen: Round, survival: Survival) -> None:
     with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
-        ids = {row[0] for row in connection.execute("SELECT id FROM executions")}
-        twice = connection.execute(
-            "SELECT source FROM executions GROUP BY source HAVING count(*) > 1"
-        ).fetchall()
-        (left_open,) = connection.execute(
-            "SELECT count(*) FROM executions WHERE status = 'pending'"
-        ).fetchone()
-    report.stored = len(ids)
-    report.left_open += left_open
+        rows = connection.execute("SELECT id, source, status FROM executions").fetchall()
+    ids, sources = {row[0] for row in rows}, {row[1] for row in rows}
+    ended = {source for _, source, status in rows if status != "pending"}
+    ages = [seen.killed_at - at for source, at in seen.answered.items() if source not in ended]
+    survival.stored = len(rows)
+    survival.answered.append(len(seen.answered))
+    survival.missing.append(len(ages))
+    survival.window_ms.append(1000 * max((0.0, *ages)))
+    survival.left_open.append(len(sources - ended))
     if verdict != "ok":
-        report.faults.append(f"round {number}: integrity_check says {verdict}")
-    if not seen <= ids:
-        report.faults.append(f"round {number}: {len(seen - ids)} acknowledged rows are lost")
-    if twice:
-        report.faults.append(f"round {number}: {len(twice)} cells are there twice: {twice[0][0]}")
+        survival.faults.append(f"round {number}: integrity_check says {verdict}")
+    if not seen.readable <= ids:
+        lost = len(seen.readable - ids)
+        survival.faults.append(f"round {number}: {lost} rows that could be read are lost")
+    if len(sources) < len(rows):
+        survival.faults.append(f"round {number}: a cell is there twice")
+
+
+def tables(result: Result) -> str:
+    """Return what was lost, then what held."""
+    found = result["found"]
+    answered, missing = sum(found["answered"]), sum(found["missing"])
+    low, middle, high = spread(found["window_ms"])
+    rows = [
+        ["cells whose reply a client received", f"{answered:,}"],
+        ["of these, missing in the history", f"{missing:,} ({missing / max(answered, 1):.2%})"],
+        ["most that were missing after one kill", f"{max(found['missing']):,}"],
+        ["age of the oldest missing reply at the kill, median (middle half)",
+         f"{middle:.0f} ms ({low:.0f} to {high:.0f})"],
+        ["the same, worst kill", f"{max(found['window_ms']):.0f} ms"],
+        ["rows that were running and were closed at the next start",
+         f"{sum(found['left_open']):,}"],
+        ["damaged files, cells stored twice, rows left pending, bad starts",
+         f"{len(found['faults'])}"],
+    ]  # fmt: skip
+    head = [f"{len(found['answered'])} kills under {result['settings']['kernels']} busy kernels"]
+    return f"{table([*head, 'figure'], rows)}\n\n{caption(result)}"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=200, help="kills (200)")
-    parser.add_argument("--kernels", type=int, default=10, help="busy kernels (10)")
-    parser.add_argument("--seed", type=int, default=None, help="for the random moments")
-    options = parser.parse_args()
-    seed = options.seed if options.seed is not None else random.randrange(2**32)
-    begin = time.monotonic()
+    own = parser(__doc__)
+    own.add_argument("--rounds", type=int, default=200, help="kills (200)")
+    own.add_argument("--kernels", type=int, default=10, help="busy kernels (10)")
+    own.add_argument("--seed", type=int, default=random.randrange(2**32), help="of the moments")
+    options = own.parse_args()
+    report = Report("kill9", options, PACKAGES)
     with tempfile.TemporaryDirectory() as folder:
-        report = survive(Path(folder), options.rounds, options.kernels, seed)
-    for fault in report.faults:
+        survival = survive(Path(folder), options.rounds, options.kernels, options.seed)
+    for fault in survival.faults:
         print(f"FAULT {fault}")
-    print(
-        f"{report.rounds} kills under {options.kernels} busy kernels in"
-        f" {time.monotonic() - begin:.0f} s (seed {seed}): {report.stored} rows stored,"
-        f" {report.left_open} were left open and closed at the next start,"
-        f" {len(report.faults)} faults"
-    )
-    return 1 if report.faults else 0
+    print(tables(report.save(vars(survival))))
+    return 1 if survival.faults else 0
 
 
 if __name__ == "__main__":

@@ -5,44 +5,37 @@
 Both servers run at the same time and are measured in turn. `resident` is what the
 operating system shows (RSS); `own` leaves out what is shared with other processes
 (USS). Kernels and export workers are processes of their own and are counted apart.
-Prints a Markdown table of medians over the rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from notebook_server import call, server
+from report import Report, Result, caption, parser, table
 
 SETTLE_SECONDS = 3.0  # what a server still does after it answers for the first time
 MIB = 1024 * 1024
 RUN_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Of one server, in MiB."""
-
-    resident: float
-    own: float
-    children: float
+STOCK = "stock, idle"
+TARGETS = {"with the extension, idle": "15 more at most"}
+PACKAGES = ("jupyter_server", "jupyter_client", "ipykernel")
+Memory = dict[str, float]
 
 
 def measure(process: psutil.Process) -> Memory:
+    """Return MiB of a server and of its child processes."""
     memory = process.memory_full_info()
     children = sum(child.memory_info().rss for child in process.children(recursive=True))
-    return Memory(memory.rss / MIB, memory.uss / MIB, children / MIB)
+    return {"resident": memory.rss / MIB, "own": memory.uss / MIB, "children": children / MIB}
 
 
 def run_once(address: str, folder: Path) -> None:
@@ -74,39 +67,42 @@ def measure_round(folder: Path) -> dict[str, Memory]:
         address, extended = stack.enter_context(server("on", folder))
         call(address, "GET", "blackroad/health")
         time.sleep(SETTLE_SECONDS)
-        found = {"stock, idle": measure(stock), "extension, idle": measure(extended)}
+        found = {STOCK: measure(stock), "with the extension, idle": measure(extended)}
         run_once(address, folder / "on")
         time.sleep(SETTLE_SECONDS)
-        found["extension, after a run"] = measure(extended)
+        found["with the extension, after a run"] = measure(extended)
     return found
 
 
+def tables(result: Result) -> str:
+    """Return medians; what is more than stock is the median of the rounds' differences."""
+    rounds, rows = result["found"]["rounds"], []
+    for state in rounds[0]:
+        more = [found[state]["own"] - found[STOCK]["own"] for found in rounds]
+        resident, own, children = (
+            statistics.median(found[state][key] for found in rounds)
+            for key in ("resident", "own", "children")
+        )
+        kept = f"{statistics.median(more):+.1f}" if state != STOCK else ""
+        rows.append(
+            [state, f"{resident:.1f}", f"{own:.1f}", kept, f"{children:.1f}",
+             TARGETS.get(state, "")]
+        )  # fmt: skip
+    head = ["server", "resident MiB", "own MiB", "own, more than stock",
+            "its child processes, MiB", "our target"]  # fmt: skip
+    return f"{table(head, rows)}\n\n{caption(result)}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    own = parser(__doc__)
+    own.add_argument("--rounds", type=int, default=5)
+    options = own.parse_args()
+    report = Report("memory", options, PACKAGES)
     rounds = []
-    for _ in range(parser.parse_args().rounds):
+    for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
             rounds.append(measure_round(Path(folder)))
-    print("| server | resident MiB | own MiB | more than stock, own | its processes, MiB |")
-    print("|---|---|---|---|---|")
-    for state in rounds[0]:
-        resident, own, children, more = (
-            statistics.median(values)
-            for values in zip(
-                *(
-                    (
-                        found[state].resident,
-                        found[state].own,
-                        found[state].children,
-                        found[state].own - found["stock, idle"].own,
-                    )
-                    for found in rounds
-                ),
-                strict=True,
-            )
-        )
-        print(f"| {state} | {resident:.1f} | {own:.1f} | {more:+.1f} | {children:.1f} |")
+    print(tables(report.save({"rounds": rounds})))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import re
 import string
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -27,23 +26,34 @@ PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _PROVISIONER = "JUPYTER_DEFAULT_PROVISIONER_NAME"  # somebody wants all kernels elsewhere
 
 
-@dataclass(slots=True)
 class EarlyKernel:
     """A kernel's process and what was decided for it.
+
+    No dataclass: importing `dataclasses` takes longer than all else before the start.
 
     Attributes:
         stderr: our end of the pipe that it writes to.
         settled: somebody has adopted it, or it has been discarded.
     """
 
-    kernel: str
-    cwd: str
-    title: str
-    kernel_id: str
-    connection_file: str
-    process: subprocess.Popen[bytes]
-    stderr: int
-    settled: bool = False
+    def __init__(
+        self,
+        kernel: str,
+        cwd: str,
+        title: str,
+        kernel_id: str,
+        connection_file: str,
+        process: subprocess.Popen[bytes],
+        stderr: int,
+    ) -> None:
+        self.kernel = kernel
+        self.cwd = cwd
+        self.title = title
+        self.kernel_id = kernel_id
+        self.connection_file = connection_file
+        self.process = process
+        self.stderr = stderr
+        self.settled = False
 
     def discard(self) -> None:
         """End the process and remove what it left, unless somebody has adopted it."""
