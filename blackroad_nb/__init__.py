@@ -9,7 +9,8 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing costs mil
 if TYPE_CHECKING:
     from typing import Any
 
-    from blackroad_nb.service import JupyterService, init_db
+    from blackroad_nb.local import init_db
+    from blackroad_nb.service import JupyterService
 
 __all__ = ["JupyterService", "__version__", "init_db"]
 
@@ -17,10 +18,14 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("JupyterService", "init_db"):
-        from blackroad_nb import service
+    if name == "JupyterService":
+        from blackroad_nb.service import JupyterService
 
-        return getattr(service, name)
+        return JupyterService
+    if name == "init_db":
+        from blackroad_nb.local import init_db
+
+        return init_db
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

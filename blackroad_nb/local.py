@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from blackroad_nb.adapters.files import DiskNotebookFiles
 from blackroad_nb.adapters.sqlite.store import SqliteStore
 from blackroad_nb.config import database_path, notebook_roots
+from blackroad_nb.core.kinds import check_path
 from blackroad_nb.managers.notebooks import NotebookManager
 
 if TYPE_CHECKING:
@@ -125,6 +126,24 @@ class LocalParts:
                 self.exporter.close()
         finally:
             await self.store.close()
+
+
+def init_db(db: str | os.PathLike[str] | None = None) -> Path:
+    """Create the database, or bring an older one up to date, and return where it is.
+
+    Calling it is optional and may be repeated: whatever opens the database does the same.
+
+    Args:
+        db: the file; None takes `NOTEBOOK_DB`, else `~/.blackroad/notebooks.db`.
+
+    Raises:
+        StoreError: the file cannot be used; the message says why.
+    """
+    from blackroad_nb.adapters.sqlite.opening import prepare
+
+    path = database_path(os.environ, None if db is None else check_path(db, "The database"))
+    prepare(path)
+    return path
 
 
 async def open_parts(

@@ -22,12 +22,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from blackroad_nb.background import Background
-from blackroad_nb.config import database_path
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.export import DEFAULT_FORMAT
 from blackroad_nb.core.history import DEFAULT_LIMIT, HistoryQuery
 from blackroad_nb.core.kernel import KernelInfo
-from blackroad_nb.core.kinds import check_flag, check_mapping, check_text
+from blackroad_nb.core.kinds import check_flag, check_mapping, check_path, check_text
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run, RunRequest, RunStatus
 from blackroad_nb.errors import InvalidInput, error_class
@@ -45,24 +44,6 @@ class LoadedNotebook(Notebook):
     """A registered notebook with the content of its file, as nbformat 4 has it."""
 
     content: Mapping[str, Any] = field(default_factory=dict)
-
-
-def init_db(db: StrPath | None = None) -> Path:
-    """Create the database, or bring an older one up to date, and return where it is.
-
-    Calling it is optional and may be repeated: a service does the same at its first call.
-
-    Args:
-        db: the file; None takes `NOTEBOOK_DB`, else `~/.blackroad/notebooks.db`.
-
-    Raises:
-        StoreError: the file cannot be used; the message says why.
-    """
-    from blackroad_nb.adapters.sqlite.opening import prepare
-
-    path = database_path(os.environ, None if db is None else _place(db, "The database"))
-    prepare(path)
-    return path
 
 
 class JupyterService:
@@ -88,7 +69,7 @@ class JupyterService:
     def __init__(
         self, db: StrPath | None = None, roots: StrPath | Sequence[StrPath] | None = None
     ) -> None:
-        file = None if db is None else _place(db, "The database")
+        file = None if db is None else check_path(db, "The database")
         self._background = Background(file, None if roots is None else _folders(roots))
 
     def __enter__(self) -> Self:
@@ -121,7 +102,7 @@ class JupyterService:
             FileExists: there is a file already; see `notebook_adopt`.
             NotebookExists: the path is registered already.
         """
-        place = _place(path)
+        place = check_path(path, "The path")
         return self._call(
             lambda parts: parts.notebooks.create(name, place, kernel, metadata=metadata)
         )
@@ -137,7 +118,7 @@ class JupyterService:
             InvalidNotebook: the file is not a notebook.
             NotebookExists: it is registered already.
         """
-        place = _place(path)
+        place = check_path(path, "The path")
         return self._call(
             lambda parts: parts.notebooks.create(
                 name_for(place) if name is None else name, place, adopt=True
@@ -233,7 +214,9 @@ class JupyterService:
             ),
             resume=resume,
             continue_on_error=continue_on_error,
-            output=None if output is None else os.path.abspath(os.path.expanduser(_place(output))),
+            output=None
+            if output is None
+            else os.path.abspath(os.path.expanduser(check_path(output, "The path"))),
             kernel=kernel,
             user=os_user(),
         )
@@ -277,7 +260,7 @@ class JupyterService:
         """
         _check_export(id, fmt, trusted)
         check_flag(overwrite, "overwrite")
-        place = None if output is None else _place(output)
+        place = None if output is None else check_path(output, "The path")
         return self._call(
             lambda parts: parts.exports.export_file(id, fmt, place, overwrite, trusted)
         )
@@ -403,21 +386,13 @@ def _check_export(id: str, fmt: str, trusted: bool) -> None:
     check_flag(trusted, "trusted")
 
 
-def _place(path: StrPath, what: str = "The path") -> str:
-    """Return a path as text. Raises InvalidInput."""
-    text = check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, what)
-    if not text or "\0" in text:
-        raise InvalidInput(f"{what} is empty or holds a NUL character; give a path.")
-    return text
-
-
 def _folders(roots: StrPath | Sequence[StrPath]) -> list[Path]:
     """Return the allowed folders; one path is one folder, and no list of letters."""
     if isinstance(roots, str | os.PathLike):
         roots = [roots]
     if isinstance(roots, bytes) or not isinstance(roots, Iterable):
         raise InvalidInput(f"The roots must be a folder or a list of folders, not {roots!r}.")
-    return [Path(os.path.expanduser(_place(root, "A root"))) for root in roots]
+    return [Path(os.path.expanduser(check_path(root, "A root"))) for root in roots]
 
 
 def _status(text: Status | str) -> Status:

@@ -6,6 +6,7 @@ import errno
 import os
 import traceback
 
+from blackroad_nb import __version__
 from blackroad_nb.errors import BlackRoadError
 
 DEBUG_VARIABLE = "BLACKROAD_DEBUG"
@@ -39,7 +40,8 @@ def explain(error: Exception) -> tuple[str, int]:
     else:
         message = (
             f"unexpected {type(error).__name__}: {error} "
-            f"(this is a fault of ours; set {DEBUG_VARIABLE}=1 to see where)"
+            f"(a fault of blackroad-nb {__version__}; report it with what "
+            f"{DEBUG_VARIABLE}=1 shows)"
         )
     return one_line(message), _exit_code(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from blackroad_nb.errors import InvalidInput
@@ -13,6 +14,14 @@ def check_text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{what} must be text, not {_named(value)}.")
     return value
+
+
+def check_path(value: object, what: str) -> str:
+    """Return a path as text, or refuse what cannot be one. Raises InvalidInput."""
+    text = check_text(value.__fspath__() if isinstance(value, PathLike) else value, what)
+    if not text or "\0" in text:
+        raise InvalidInput(f"{what} is empty or holds a NUL character; give a path.")
+    return text
 
 
 def check_whole(value: object, what: str) -> int:

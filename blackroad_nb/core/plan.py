@@ -122,7 +122,9 @@ def _own_timeouts(cell: Cell) -> list[Any]:
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _ignored_timeouts(cells: Sequence[Cell], steps: Sequence[Step]) -> Iterator[str]:
