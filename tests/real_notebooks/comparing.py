@@ -19,7 +19,7 @@ _MASKS = (
     (re.compile(r"(?<=time: )[\d.]+ [nµm]?s\b"), "<duration>"),
     (re.compile(r"\b[mp][0-9a-f]{10}\b"), "<id in a drawing of matplotlib>"),
 )
-_NUMBER = re.compile(r"\d+")
+_WORD = re.compile(r"[A-Za-z_]{2,}")
 _BACKSPACE = re.compile(r"[^\n]\x08")
 
 
@@ -33,7 +33,7 @@ def shown(cell: Any, folder: Path, varies: bool = False) -> list[str]:
 
     Args:
         folder: where it ran.
-        varies: it draws random numbers, so neither numbers nor pictures are compared.
+        varies: it draws random numbers, so only words are compared.
     """
     if cell.cell_type != "code":
         return [cell.source]
@@ -72,4 +72,4 @@ def _comparable(output: dict[str, Any], folder: Path, varies: bool) -> str:
     text = text.replace(str(folder), "<folder>")
     for pattern, word in _MASKS:
         text = pattern.sub(word, text)
-    return _NUMBER.sub("<number>", text) if varies else text
+    return " ".join(_WORD.findall(text)) if varies else text
