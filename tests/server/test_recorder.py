@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import json
 import os
@@ -11,7 +12,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cells import Browser, open_browser, pack_v1, until
@@ -106,12 +107,15 @@ class Desk:
 
     async def run_when_ready(self, code: str) -> Execution:
         """Run a cell after a restart: requests that reach the old kernel are lost."""
+        sent: list[str] = []
         while True:
-            msg_id = self.tab.send(code)
-            try:
-                return await asyncio.wait_for(self.recorded(msg_id), 2)
-            except TimeoutError:
-                continue
+            sent.append(self.tab.send(code))
+            with contextlib.suppress(AssertionError):
+                rows = await until(lambda: list(filter(None, map(self._row, sent))), "a row", 2)
+                return cast("Execution", rows[0])
+
+    def _row(self, msg_id: str) -> Execution | None:
+        return self.kept.find(self.kernel_id, msg_id)
 
 
 @pytest.fixture
