@@ -18,6 +18,7 @@ from blackroad_nb.errors import InvalidInput
 
 # O_NONBLOCK: opening a named pipe would wait for somebody to write into it.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OVERWRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = 0o666  # less what the umask takes
@@ -81,7 +82,7 @@ def _write_in_place(folder: int, path: Path, content: bytes) -> None:
     write_exclusively(folder, copy, content, True, _PRIVATE)
     try:
         sync(folder)
-        descriptor = os.open(path.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        descriptor = os.open(path.name, _OVERWRITE, dir_fd=folder)
     except OSError:
         os.unlink(copy, dir_fd=folder)  # nothing has been changed
         raise
