@@ -69,7 +69,7 @@ def made_up(count: int, seed: int = 1) -> Iterator[Execution]:
         yield Execution(
             id=str(UUID(int=chance.getrandbits(128), version=4)),
             status=Status.ERROR if failed else Status.SUCCESS,
-            source="import numpy as np\n" + "\n".join(lines),
+            source="import numpy as np\n" + "\n".join(lines) + _names(number, words),
             started_at=started,
             finished_at=started + timedelta(milliseconds=42),
             duration_ms=42,
@@ -84,6 +84,15 @@ def made_up(count: int, seed: int = 1) -> Iterator[Execution]:
             user_source="hub",
             server="bench",
         )
+
+
+def _names(number: int, words: Sequence[str]) -> str:
+    """Return a line with a name in camel case, and in every tenth row a Chinese remark."""
+    line = f"\nframe = pd.Data{words[number % WORDS].title()}Frame(x)"
+    if number % 10:
+        return line
+    remark = "".join(chr(0x4E00 + (number * factor) % 3000) for factor in (1, 7, 31, 101))
+    return f"{line}  # 东京{remark}"
 
 
 def _syllables(chance: random.Random) -> str:
@@ -178,7 +187,7 @@ async def searching(path: Path, repeats: int) -> None:
     sample = (await store.history(HistoryQuery(limit=1000))).items
     ids = [execution.notebook_id for execution in sample]
     users = [execution.user for execution in sample]
-    some = [execution.source.split()[-1] for execution in sample]
+    some = [execution.source.split()[7] for execution in sample]
 
     def ask(**filters: Callable[[], object]) -> Callable[[], Awaitable[object]]:
         return lambda: store.history(
@@ -214,6 +223,21 @@ async def searching(path: Path, repeats: int) -> None:
         "prefix of 4 letters": ask(text=starts(4)),
         "prefix of a word in every row, `num*`": ask(text=same("num*")),
         "prefix of a word in every row, `nump*`": ask(text=same("nump*")),
+        "part of a name in every row, `Frame`": ask(text=same("Frame")),
+        "part of a name, rare": ask(text=lambda: chance.choice(some).title()),
+        "Chinese, 1 character": ask(text=lambda: chr(0x4E00 + chance.randrange(3000))),
+        "Chinese, 2 characters in every tenth row": ask(text=same("东京")),
+        "Chinese, 2 characters, seldom together": ask(
+            text=lambda: "京" + chr(0x4E00 + chance.randrange(3000))
+        ),
+        "a symbol that nobody used": ask(text=same("\N{PILE OF POO}")),
+        "last 50 below a folder": ask(root=same("/data"), server=same("bench")),
+        "a word in every row, below a folder": ask(
+            text=numpy, root=same("/data"), server=same("bench")
+        ),
+        "a word in every row, below an empty folder": ask(
+            text=numpy, root=same("/data/none"), server=same("none")
+        ),
         "no such word": ask(text=same("zzzzzz")),
         "usage by user": lambda: store.usage(UsageQuery("user")),
         "usage by day": lambda: store.usage(UsageQuery("day")),
