@@ -187,7 +187,7 @@ async def searching(path: Path, repeats: int) -> Result:
     sample = (await store.history(HistoryQuery(limit=1000))).items
     ids = [execution.notebook_id for execution in sample]
     users = [execution.user for execution in sample]
-    some = [execution.source.split()[-1] for execution in sample]
+    some = [execution.source.split()[7] for execution in sample]
 
     def ask(**filters: Callable[[], object]) -> Question:
         return lambda: store.history(
@@ -238,6 +238,14 @@ async def searching(path: Path, repeats: int) -> Result:
         "1 character of a Japanese text": ask(text=japanese(1)),
         "2 characters of a Japanese text": ask(text=japanese(2)),
         "3 characters of a Japanese text": ask(text=japanese(3)),
+        "a symbol that nobody used": ask(text=same("\N{PILE OF POO}")),
+        "last 50 below a folder": ask(root=same("/data"), server=same("bench")),
+        "a word in every row, below a folder": ask(
+            text=numpy, root=same("/data"), server=same("bench")
+        ),
+        "a word in every row, below an empty folder": ask(
+            text=numpy, root=same("/data/none"), server=same("none")
+        ),
         "no such word": ask(text=same("zzzzzz")),
         "usage by user": lambda: store.usage(UsageQuery("user")),
         "usage by day": lambda: store.usage(UsageQuery("day")),

@@ -169,7 +169,8 @@ def _query(arguments: argparse.Namespace, notebook_id: str | None) -> HistoryQue
 
 async def _write_all(arguments: argparse.Namespace, parts: LocalParts, query: HistoryQuery) -> None:
     if arguments.format == "ipynb":
-        write_bytes(await parts.history.as_notebook(query, arguments.limit))
+        async for piece in parts.history.as_notebook(query, arguments.limit):
+            write_bytes(piece.encode())
     elif arguments.format == "script":
         write_bytes((await parts.history.as_script(query, arguments.limit)).encode())
     elif arguments.format == "csv":

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from blackroad_nb.core.document import code_cell, serialize_document
+from blackroad_nb.core.document import assemble_document, code_cell, serialize_cell
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.kernel import KernelInfo, RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
@@ -25,6 +25,7 @@ Record = dict[str, Any]
 # A cell starting so is calculated, not shown; full-width forms count too.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+_CELLS = "\0cells"  # stands for the cells while the rest of a notebook is written
 _OUTPUT_TYPES = ("stream", "display_data", "execute_result", "error")
 _COLUMNS = (
     "seq",
@@ -167,19 +168,25 @@ def usage_record(total: UsageTotal) -> Record:
     return asdict(total)
 
 
-def history_notebook(executions: Iterable[Execution], kernel: str) -> bytes:
-    """Return the executions, in the order given, as a notebook of format 4.5.
-
-    Each becomes a code cell with the outputs that were kept; its metadata says
-    under `blackroad` when it ran, for how long and how it ended.
-    """
+def history_frame(kernel: str) -> tuple[str, str]:
+    """Return what stands before and after the cells of a notebook that is given back."""
     document = {
-        "cells": [_history_cell(execution) for execution in executions],
+        "cells": (),
         "metadata": {"kernelspec": {"name": kernel, "display_name": kernel}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    return serialize_document(document)
+    before, after = assemble_document(document, [_CELLS]).decode().split(_CELLS)
+    return before, after
+
+
+def history_cell(execution: Execution) -> str:
+    """Return an execution as a code cell with the outputs that were kept.
+
+    The cell's metadata says under `blackroad` when it ran, for how long and how it ended.
+    """
+    text = serialize_cell(_history_cell(execution))
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _history_cell(execution: Execution) -> Record:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import EVERYTHING, HistoryQuery, Page, check_query
 from blackroad_nb.core.notebook import DEFAULT_KERNEL
-from blackroad_nb.core.rendering import history_notebook, history_script
+from blackroad_nb.core.rendering import history_cell, history_frame, history_script
 from blackroad_nb.errors import InvalidInput
 from blackroad_nb.ports import Store
 
+LARGE = 64 * 1024  # characters; outputs beyond this are written by a thread
 MOST_CELLS = 10_000  # in a notebook that is given back; no editor opens more
 
 
@@ -37,8 +40,10 @@ class HistoryManager:
         async for execution in self._store.stream_history(check_query(query)):
             yield execution
 
-    async def as_notebook(self, query: HistoryQuery, most: int | None = None) -> bytes:
-        """Return what ran as a notebook of format 4.5, oldest first, outputs included.
+    async def as_notebook(self, query: HistoryQuery, most: int | None = None) -> AsyncIterator[str]:
+        """Yield what ran as a notebook of format 4.5, oldest first, piece by piece.
+
+        The outputs of one cell are held at a time: all together may not fit into memory.
 
         Args:
             most: only the newest so many; None for all that match.
@@ -47,7 +52,16 @@ class HistoryManager:
             InvalidInput: a filter is not acceptable, or more than 10,000 rows match.
         """
         executions = await self._oldest_first(query, most)
-        return history_notebook(executions, await self._kernel(query.notebook_id))
+        before, after = history_frame(await self._kernel(query.notebook_id))
+        for execution in executions:
+            # Outputs are kept of headless runs alone: nothing to ask for otherwise.
+            output = await self._store.output(execution.id) if execution.run_id else None
+            whole = replace(execution, output=output)
+            large = output is not None and len(output) > LARGE
+            cell = await asyncio.to_thread(history_cell, whole) if large else history_cell(whole)
+            yield before + cell
+            before = ",\n  "
+        yield after if executions else before + after
 
     async def as_script(self, query: HistoryQuery, most: int | None = None) -> str:
         """Return what ran as one script, oldest first; see `as_notebook`."""
@@ -76,7 +90,7 @@ class HistoryManager:
 
     async def _oldest_first(self, query: HistoryQuery, most: int | None) -> list[Execution]:
         found: list[Execution] = []
-        async for execution in self.stream(query):
+        async for execution in self.stream(replace(query, outputs=False)):
             found.append(execution)
             if most is not None and len(found) >= most:
                 break

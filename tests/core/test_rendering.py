@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,8 @@ from blackroad_nb.core.rendering import (
     csv_header,
     csv_row,
     execution_record,
-    history_notebook,
+    history_cell,
+    history_frame,
     kernel_record,
     notebook_record,
     run_record,
@@ -27,6 +29,12 @@ from blackroad_nb.core.run import CellResult, Run, RunStatus
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))
+
+
+def given_back(execution: Execution) -> Any:
+    """Return the notebook that has this execution as its one cell."""
+    before, after = history_frame("python3")
+    return json.loads(before + history_cell(execution) + after)
 
 
 def ran(**changes: object) -> Execution:
@@ -136,10 +144,10 @@ def test_a_kernel_record_is_json():
     ],
 )
 def test_only_outputs_that_a_notebook_may_hold_come_back(output, expected):
-    content = json.loads(history_notebook([ran(output=output)], "python3"))
+    content = given_back(ran(output=output))
     assert len(content["cells"][0]["outputs"]) == expected
 
 
 def test_a_success_has_no_error_output_whatever_its_row_says():
-    content = json.loads(history_notebook([ran(error="left over")], "python3"))
+    content = given_back(ran(error="left over"))
     assert content["cells"][0]["outputs"] == []

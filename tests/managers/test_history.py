@@ -23,6 +23,13 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
+def given_back(manager: HistoryManager, query: HistoryQuery, most: int | None = None) -> str:
+    async def joined() -> str:
+        return "".join([piece async for piece in manager.as_notebook(query, most)])
+
+    return asyncio.run(joined())
+
+
 def ran(number: int, **changes: object) -> Execution:
     values: dict[str, object] = {
         "id": f"00000000-0000-4000-8000-{number:012d}",
@@ -53,13 +60,13 @@ def test_what_ran_comes_back_as_a_valid_notebook_oldest_first():
     output = [{"output_type": "stream", "name": "stdout", "text": "hello\n"}]
     manager = recorded(
         [
-            ran(1, output=json.dumps(output)),
+            ran(1, output=json.dumps(output), run_id="run-1"),
             ran(2, status=Status.ERROR, error="KeyError: 'a: b'\nTraceback\n  line 1"),
             ran(3, status=Status.KILLED, error="The kernel died."),
         ]
     )
-    content = asyncio.run(manager.as_notebook(HistoryQuery(notebook_id="n")))
-    notebook = nbformat.reads(content.decode(), as_version=4)
+    content = given_back(manager, HistoryQuery(notebook_id="n"))
+    notebook = nbformat.reads(content, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "julia-1.11"
     first, second, third = notebook.cells
@@ -92,7 +99,7 @@ def test_what_ran_comes_back_as_a_script_that_runs():
 
 def test_only_the_newest_come_back_when_so_many_are_wanted():
     manager = recorded([ran(n) for n in range(10)])
-    content = asyncio.run(manager.as_notebook(HistoryQuery(limit=1), most=3))
+    content = given_back(manager, HistoryQuery(limit=1), most=3)
     assert [c["source"] for c in json.loads(content)["cells"]] == [
         [f"x{n} = {n}"] for n in (7, 8, 9)
     ]
@@ -102,7 +109,7 @@ def test_more_than_an_editor_opens_is_refused_but_streams(monkeypatch):
     monkeypatch.setattr(history_module, "MOST_CELLS", 5)
     manager = recorded([ran(n) for n in range(6)])
     with pytest.raises(InvalidInput, match="narrow the search"):
-        asyncio.run(manager.as_notebook(HistoryQuery()))
+        given_back(manager, HistoryQuery())
 
     async def streamed() -> list[str]:
         return [e.source async for e in manager.stream(HistoryQuery())]
@@ -112,11 +119,11 @@ def test_more_than_an_editor_opens_is_refused_but_streams(monkeypatch):
 
 def test_a_history_without_rows_is_an_empty_notebook():
     manager = recorded([])
-    content = asyncio.run(manager.as_notebook(HistoryQuery(user="nobody")))
-    nbformat.validate(nbformat.reads(content.decode(), as_version=4))
+    content = given_back(manager, HistoryQuery(user="nobody"))
+    nbformat.validate(nbformat.reads(content, as_version=4))
     assert json.loads(content)["cells"] == []
     with pytest.raises(NotebookNotFound):
-        asyncio.run(manager.as_notebook(HistoryQuery(notebook_id="none")))
+        given_back(manager, HistoryQuery(notebook_id="none"))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tornado import web
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery, Page
 from blackroad_nb.core.rendering import csv_header, csv_row, execution_record
+from blackroad_nb.managers.history import LARGE
 from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import authorized
 from blackroad_nb.server.handlers.download import Download
@@ -32,7 +33,6 @@ from blackroad_nb.server.schemas import (
 
 RESOURCE = "blackroad:history"
 PAGE_BYTES = 8 * 1024 * 1024  # a page with outputs ends early after these
-LARGE = 64 * 1024  # characters; outputs beyond this are written by a thread
 _FORMATS = {
     "csv": "text/csv",
     "jsonl": "application/jsonl",
@@ -93,7 +93,7 @@ class History(Download):
                 page = await history.search(query, PAGE_BYTES)
                 self.answer_text(await asyncio.to_thread(_page_text, page))
             case "ipynb":
-                self.send_file("history.ipynb", await history.as_notebook(query, most))
+                await self.stream_file("history.ipynb", "", history.as_notebook(query, most))
             case "script":
                 self.send_file("history.py", (await history.as_script(query, most)).encode())
             case name:

@@ -169,6 +169,14 @@ CREATE INDEX runs_open ON runs (process) WHERE status IN ('pending', 'running');
 
 CREATE INDEX usage_events_by_time ON usage_events (occurred_at);
 
+CREATE INDEX notebooks_newest ON notebooks (updated_at DESC, id);
+
+CREATE INDEX executions_of_notebook ON executions (notebook_id);
+
+CREATE INDEX executions_of_run ON executions (run_id) WHERE run_id IS NOT NULL;
+
+CREATE INDEX executions_open ON executions (process) WHERE status = 'pending';
+
 CREATE TRIGGER usage_events_day AFTER INSERT ON usage_events BEGIN
     INSERT INTO usage_days (day, subject, path, trust, executions, duration_ms)
     VALUES (
@@ -179,14 +187,6 @@ CREATE TRIGGER usage_events_day AFTER INSERT ON usage_events BEGIN
         SET executions = executions + excluded.executions,
             duration_ms = duration_ms + excluded.duration_ms;
 END;
-
-CREATE INDEX notebooks_newest ON notebooks (updated_at DESC, id);
-
-CREATE INDEX executions_of_notebook ON executions (notebook_id);
-
-CREATE INDEX executions_of_run ON executions (run_id) WHERE run_id IS NOT NULL;
-
-CREATE INDEX executions_open ON executions (process) WHERE status = 'pending';
 
 CREATE TRIGGER executions_day AFTER INSERT ON executions BEGIN
     INSERT INTO execution_days (day, first_seq, last_seq)
@@ -205,7 +205,12 @@ END;
 
 CREATE TRIGGER executions_text_insert AFTER INSERT ON executions BEGIN
     INSERT INTO executions_text (rowid, source, error, parts, path, scope)
-    SELECT * FROM executions_searchable WHERE seq = new.seq;
+    VALUES (
+        new.seq, substr(new.source, 1, 100000), substr(new.error, 1, 100000), new.search_parts,
+        CASE WHEN new.path LIKE '/%' THEN new.path END,
+        'n' || hex(new.notebook_id) || ' u' || hex(new.user) || ' s' || new.status
+            || CASE WHEN new.path LIKE '/%' THEN '' ELSE ' v' || hex(new.server) END
+    );
 END;
 
 CREATE TRIGGER executions_text_delete BEFORE DELETE ON executions BEGIN
