@@ -121,6 +121,7 @@ async def test_outputs_come_only_when_asked_for(api: Api, app: Any, jp_root_dir:
     assert whole["cells"][0]["outputs"][0]["text"] == "shown\n"
     for cell in whole["cells"]:
         cell["outputs"] = None
+    run = (await api("GET", f"executions/{run['id']}")).json  # its row is stored by now
     assert whole == run
     for plain in ((await api("GET", "executions")).json["items"][0], run):
         assert {cell["outputs"] for cell in plain["cells"]} == {None}
