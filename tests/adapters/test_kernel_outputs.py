@@ -183,6 +183,14 @@ print("free")
     assert _states(widgets)[0]["outputs"][0]["text"] == "captured\n"
 
 
+def test_a_widget_may_be_named_by_a_number(tmp_path: Path) -> None:
+    numbered = COMM.replace('"jupyter.widget",', '"jupyter.widget", comm_id=5,')
+    _, outcomes, widgets = asyncio.run(run_cells([numbered], tmp_path))
+    assert outcomes[0].status is Status.SUCCESS
+    (content,) = widgets.values()
+    assert list(content["state"]) == ["5"]
+
+
 def test_fifty_megabytes_arrive(tmp_path: Path) -> None:
     begun = time.monotonic()
     cells, outcomes, _ = asyncio.run(

@@ -196,7 +196,11 @@ class OutputClient(NotebookClient):
         cells, self.nb = self.nb, _empty()
         try:
             self.set_widgets_metadata()
-            return dict(self.nb.metadata.widgets)
+            found = dict(self.nb.metadata.widgets)
+            for content in found.values():
+                # A kernel may name a comm by a number; JSON's keys are texts.
+                content["state"] = {str(name): state for name, state in content["state"].items()}
+            return found
         finally:
             self.nb = cells
 
