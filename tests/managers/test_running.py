@@ -648,6 +648,36 @@ class NoRoomForRuns(MemoryStore):
         await super().put_run(run)
 
 
+class HeldStore(MemoryStore):
+    """Keeps whoever stores an unfinished run waiting, as a busy database does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+
+    async def put_run(self, run: Run) -> None:
+        if not run.status.final:
+            await self.free.wait()
+        await super().put_run(run)
+
+
+def test_a_busy_store_delays_neither_the_cells_nor_what_is_told_of_them(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')\nimport time\n" + SLEEP)
+        started = await bench.running.start(RunRequest(notebook_id))
+        try:
+            async with asyncio.timeout(10):
+                async for event in bench.running.watch(started.id):
+                    if event.kind == "output":
+                        break
+        finally:
+            bench.store.free.set()
+        run = await bench.running.cancel(started.id)
+        assert await bench.store.get_run(run.id) == bare(run)
+
+    play(tmp_path, scenario, store=HeldStore())
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
 def test_a_run_that_could_not_be_stored_is_listed_while_it_goes_on(
     tmp_path: Path, limit: int
