@@ -17,7 +17,7 @@ from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.parameters import as_json
 from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import CellResult, Run, RunEvent, RunRequest, RunStatus
-from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
+from blackroad_nb.errors import NotebookNotFound, RunActive, RunNotFound, StoreError
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.run_history import bare, completed, with_outputs
@@ -193,7 +193,7 @@ class RunManager:
 
         What the store does not know yet, or cannot take, stands on the first page.
         """
-        fresh = () if cursor is not None else self._not_stored(notebook_id)
+        fresh = () if cursor is not None else await self._not_stored(notebook_id)
         page = await self._store.list_runs(notebook_id, limit, cursor)
         known = {run.id for run in page.items}
         first = tuple(run for run in fresh if run.id not in known)[:limit]
@@ -203,10 +203,22 @@ class RunManager:
             following = str((page.items[len(kept)].seq or 0) + 1)
         return Page((*first, *kept), following)
 
-    def _not_stored(self, notebook_id: str | None) -> tuple[Run, ...]:
+    async def _not_stored(self, notebook_id: str | None) -> tuple[Run, ...]:
         active = [run for run, _ in reversed(self._active.values()) if not run.stored]
         now = [bare(run.snapshot()) for run in active]
+        now += [run for run in reversed(self._unkept.values()) if await self._is_unknown(run)]
         return tuple(run for run in now if notebook_id in (None, run.notebook_id))
+
+    async def _is_unknown(self, run: Run) -> bool:
+        """Tell whether the store has the notebook of a run, but not the run."""
+        try:
+            await self._store.get_notebook(run.notebook_id)
+            await self._store.get_run(run.id)
+        except RunNotFound:
+            return True
+        except NotebookNotFound:  # deleted, and its runs with it
+            return False
+        return False
 
     def _as_it_stands(self, run: Run) -> Run:
         if run.id in self._active:

@@ -678,6 +678,29 @@ def test_a_busy_store_delays_neither_the_cells_nor_what_is_told_of_them(tmp_path
     play(tmp_path, scenario, store=HeldStore())
 
 
+def test_a_run_that_ended_and_could_not_be_stored_stays_in_the_list(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        quick, other = await bench.notebook("1"), await bench.notebook("2", name="b")
+        stored = await bench.run(quick)
+        bench.store.full = True
+        ended = await bench.run(quick)
+        listed = [run.id for run in (await bench.running.list()).items]
+        assert listed == [ended.id, stored.id]
+        assert (await bench.running.list(other)).items == ()
+
+        bench.store.full = False
+        assert await bench.writer.flush()
+        listed = [run.id for run in (await bench.running.list()).items]
+        assert listed == [ended.id, stored.id]
+
+        bench.store.full = True
+        await bench.run(quick)
+        await bench.store.delete_notebook(quick)
+        assert (await bench.running.list()).items == ()
+
+    play(tmp_path, scenario, store=NoRoomForRuns(), writing=IMPATIENT)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
 def test_a_run_that_could_not_be_stored_is_listed_while_it_goes_on(
     tmp_path: Path, limit: int
