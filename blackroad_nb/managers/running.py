@@ -338,22 +338,22 @@ class RunManager:
         )
         work = Assignment(run, request, plan, document, path.parent, str(path), kernel)
         artefact = Artefact(self._files, target.path, document, target.expected, target.beside)
-        return self._launch(RunPass(work, artefact, self._around), notebook)
+        return self._launch(RunPass(work, artefact, self._around))
 
-    def _launch(self, run: RunPass, notebook: Notebook) -> Run:
+    def _launch(self, run: RunPass) -> Run:
         started = run.snapshot()
-        task = asyncio.create_task(self._drive(run, notebook), name=f"run-{started.id}")
+        task = asyncio.create_task(self._drive(run), name=f"run-{started.id}")
         self._active[started.id] = (run, task)
         self._logs[started.id] = run.log
         return started
 
-    async def _drive(self, run: RunPass, notebook: Notebook) -> Run:
+    async def _drive(self, run: RunPass) -> Run:
         run_id = run.snapshot().id
         try:
             ended = await run.drive()
             if not run.kept:
                 self._unkept[run_id] = bare(ended)
-            await self._touch(notebook, run)
+            await self._touch(run)
             return ended
         finally:
             del self._active[run_id]
@@ -363,17 +363,19 @@ class RunManager:
                 del self._logs[forgotten]
                 self._unkept.pop(forgotten, None)
 
-    async def _touch(self, notebook: Notebook, run: RunPass) -> None:
+    async def _touch(self, run: RunPass) -> None:
         """Say in the registry that the notebook was worked on."""
-        if str(run.artefact.path) != notebook.path:
-            return
-        changed = replace(
-            notebook,
-            updated_at=self._clock(),
-            cell_count=run.cell_count,
-            kernel=run.named_kernel or notebook.kernel,
-        )
         try:
+            # Read again: it may have been renamed since the run began.
+            notebook = await self._store.get_notebook(run.snapshot().notebook_id)
+            if str(run.artefact.path) != notebook.path:
+                return
+            changed = replace(
+                notebook,
+                updated_at=self._clock(),
+                cell_count=run.cell_count,
+                kernel=run.named_kernel or notebook.kernel,
+            )
             await self._store.update_notebook(changed)
         except (StoreError, NotebookNotFound):
             return  # deleted meanwhile, or a broken store, which the run has told of

@@ -1163,6 +1163,22 @@ def test_five_thousand_cells_take_linear_time(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_a_notebook_renamed_while_its_kernel_ends_keeps_its_new_path(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        started = await bench.running.start(RunRequest(notebook_id))
+        await until(lambda: (bench.running.snapshot(started.id) or started).status.final)
+        before = await bench.store.get_notebook(notebook_id)
+        moved = str(bench.folder / "moved.ipynb")
+        await bench.store.update_notebook(replace(before, path=moved, name="moved"))
+        bench.kernels.may_end.set()
+        await bench.running.wait(started.id)
+        now = await bench.store.get_notebook(notebook_id)
+        assert (now.path, now.name) == (moved, "moved")
+
+    play(tmp_path, scenario, kernels=SlowToEnd())
+
+
 def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         notebook_id = await bench.notebook("print('a')\nimport time\ntime.sleep(0.2)")
