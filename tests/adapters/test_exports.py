@@ -569,7 +569,7 @@ def test_the_pictures_of_a_page_are_bounded_together(export: Warm, beside: Path)
     cells = [markdown(f"![x](big.png) {n}", id=f"m{n}") for n in range(7)]
     page = export(notebook(*cells), folder=beside).body
     assert page.count(b'src="data:image/png') == 5
-    assert page.count(b"the picture big.png, which is too large") == 2
+    assert page.count(b"big.png, which is one too many (50 MB of pictures in a page)") == 2
 
 
 def test_text_formats_read_no_picture(export: Warm, beside: Path) -> None:
