@@ -332,6 +332,7 @@ def test_halves_of_characters_do_not_stop_an_export(export: Warm) -> None:
         (b"[" * 100_000, "nested too deeply|not JSON"),
         (b'{"nbformat": 3, "worksheets": 5}', "cannot be upgraded"),
         (json.dumps(notebook(code("1", {"output_type": "odd"}))).encode(), "Cell 0 is not valid"),
+        (json.dumps(notebook({"cell_type": "chat"})).encode(), "Cell 0 is not valid"),
         (json.dumps(notebook(code("1", outputs=[3]))).encode(), "Cell 0"),
         (json.dumps(notebook(kernelspec={"name": 3})).encode(), "metadata.kernelspec"),
         (json.dumps(notebook(markdown("x", attachments=[]))).encode(), "Cell 0"),
