@@ -172,8 +172,7 @@ class NotebookFiles(Protocol):
 
         Owner, group, mode, attributes and links stay as they are. The file is whole at any
         moment, unless it has several names or its owner cannot be kept: then the content is
-        written into it, with a copy beside it until that is done.
-
+        written into it, with a copy next to it until that is done.
 
         `expected` is the digest of what may be replaced. Raises FileChanged, and
         writes nothing, when the file is no longer that; None skips the check.

@@ -57,11 +57,11 @@ async def _run(
     async with local_parts(arguments.db) as parts:
         parts.runner = LocalKernelRunner(early=early)
         chosen, new = arguments.notebook, False
+        if noted:
+            raise Interrupted(noted[0])
         if is_path(chosen):
             notebook, new = await parts.notebooks.at(chosen)
             chosen = notebook.id
-        if noted:
-            raise Interrupted(noted[0])
         try:
             started = await parts.running.start(
                 RunRequest(notebook_id=chosen, user=os_user(), **wanted)

@@ -19,6 +19,7 @@ from blackroad_nb.errors import BlackRoadError, FileChanged, FileExists, Invalid
 from blackroad_nb.ports import NotebookFiles
 
 SOON_SECONDS = 0.1  # from a change until it is written
+RETRY_SECONDS = 5.0  # after a write that failed
 SHARE = 0.1  # at most this part of the time goes into writing
 
 log = logging.getLogger(__name__)
@@ -98,12 +99,14 @@ class Artefact:
                 log.exception("a fault of this program")
                 self._failed(f"{error!r}.")
             spent = monotonic() - begun
-            self._pause = max(SOON_SECONDS, spent * (1 / SHARE - 1))
+            pause = SOON_SECONDS if self.fault is None else RETRY_SECONDS
+            self._pause = max(pause, spent * (1 / SHARE - 1))
 
     def _failed(self, reason: str) -> None:
+        if reason != self.fault:  # else the log has it already
+            log.warning("%s could not be written: %s", self.path, reason)
         self.fault = reason
         self._changed.set()  # the next write may succeed
-        log.warning("%s could not be written: %s", self.path, reason)
 
     async def _write(self, durable: bool) -> None:
         cells = self._document["cells"]

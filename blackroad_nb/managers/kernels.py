@@ -157,7 +157,7 @@ class KernelRegistry:
             await self._store.delete_kernel(name)
 
     async def _add_row(self, kernel: RegisteredKernel) -> None:
-        """A row of this name has lost its kernelspec, for ours could be installed."""
+        """Add the row, in place of one whose kernelspec is gone: ours could be installed."""
         try:
             await self._store.add_kernel(kernel)
         except KernelExists:

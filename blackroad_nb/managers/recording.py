@@ -179,9 +179,7 @@ class RecordWriter:
         if unwritten:
             self._lost += unwritten
             self._queue.clear()
-            _log.error(
-                "The history lost %d executions at shutdown: %s", unwritten, self._last_error
-            )
+            _log.error("The history lost %d rows at shutdown: %s", unwritten, self._last_error)
 
     def health(self) -> dict[str, Any]:
         """Say how the writer stands; JSON-ready.
@@ -195,7 +193,7 @@ class RecordWriter:
             state = "behind" if isinstance(self._failure, StoreBusy) else "broken"
             reason = self._failure.message
         elif oldest > self._settings.behind_seconds:
-            state, reason = "behind", "The database takes longer than rows keep coming."
+            state, reason = "behind", "Rows come faster than the database takes them."
         return {
             "state": state,
             "reason": reason,
@@ -234,7 +232,7 @@ class RecordWriter:
         if self._refused_logged_at is None or now - self._refused_logged_at > 60:
             self._refused_logged_at = now
             _log.error(
-                "The history queue is full (%d rows wait): %d executions lost so far. %s",
+                "The history queue is full (%d rows wait): %d rows lost so far. %s",
                 len(self._queue),
                 self._lost,
                 self._last_error or "",

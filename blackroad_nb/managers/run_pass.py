@@ -62,6 +62,7 @@ class RunPass:
         self._faulty = False  # a step of its end failed
         self._running: int | None = None
         self._stored_at = 0.0
+        self._storing: asyncio.Task[None] | None = None
         self.stored = False
         self.kept = False
 
@@ -128,14 +129,16 @@ class RunPass:
             return await self._run_steps(self._kernel, cancelling)
         finally:
             cancelling.cancel()
+            if self._storing is not None:  # the row of the run's end takes its place
+                self._storing.cancel()
+                await asyncio.gather(self._storing, return_exceptions=True)
 
     async def _start(self, cancelling: asyncio.Task[Any]) -> RunningKernel | None:
         work = self._work
         starting = asyncio.create_task(
             self._around.kernels.start(work.run.kernel, work.folder, work.title, warm=True)
         )
-        # Stored while the kernel boots: it costs the run nothing then.
-        await self._store()
+        self._store_soon()
         try:
             await asyncio.wait({starting, cancelling}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -317,13 +320,17 @@ class RunPass:
             if self._running is not None:
                 outputs = self._work.document["cells"][self._running]["outputs"]
                 self.log.add_outputs(self._running, outputs)
-            now = asyncio.get_running_loop().time()
-            if now - self._stored_at > STORED_SECONDS:
-                await self._store()
+            if asyncio.get_running_loop().time() - self._stored_at > STORED_SECONDS:
+                self._store_soon()
+
+    def _store_soon(self) -> None:
+        """Begin to store how the run stands; a busy database keeps nothing else waiting."""
+        if self._storing is None or self._storing.done():
+            self._stored_at = asyncio.get_running_loop().time()
+            self._storing = asyncio.create_task(self._store())
 
     async def _store(self) -> None:
         """Store how it stands, without its cells: those that ended are in the history."""
-        self._stored_at = asyncio.get_running_loop().time()
         try:
             await self._around.store.put_run(replace(self.snapshot(), cells=()))
             self.stored = True

@@ -17,7 +17,7 @@ from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.parameters import as_json
 from blackroad_nb.core.plan import check_request
 from blackroad_nb.core.run import CellResult, Run, RunEvent, RunRequest, RunStatus
-from blackroad_nb.errors import NotebookNotFound, RunActive, StoreError
+from blackroad_nb.errors import NotebookNotFound, RunActive, RunNotFound, StoreError
 from blackroad_nb.managers.artefact import Artefact
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.managers.run_history import bare, completed, with_outputs
@@ -193,7 +193,7 @@ class RunManager:
 
         What the store does not know yet, or cannot take, stands on the first page.
         """
-        fresh = () if cursor is not None else self._not_stored(notebook_id)
+        fresh = () if cursor is not None else await self._not_stored(notebook_id)
         page = await self._store.list_runs(notebook_id, limit, cursor)
         known = {run.id for run in page.items}
         first = tuple(run for run in fresh if run.id not in known)[:limit]
@@ -203,10 +203,22 @@ class RunManager:
             following = str((page.items[len(kept)].seq or 0) + 1)
         return Page((*first, *kept), following)
 
-    def _not_stored(self, notebook_id: str | None) -> tuple[Run, ...]:
+    async def _not_stored(self, notebook_id: str | None) -> tuple[Run, ...]:
         active = [run for run, _ in reversed(self._active.values()) if not run.stored]
         now = [bare(run.snapshot()) for run in active]
+        now += [run for run in reversed(self._unkept.values()) if await self._is_unknown(run)]
         return tuple(run for run in now if notebook_id in (None, run.notebook_id))
+
+    async def _is_unknown(self, run: Run) -> bool:
+        """Tell whether the store has the notebook of a run, but not the run."""
+        try:
+            await self._store.get_notebook(run.notebook_id)
+            await self._store.get_run(run.id)
+        except RunNotFound:
+            return True
+        except NotebookNotFound:  # deleted, and its runs with it
+            return False
+        return False
 
     def _as_it_stands(self, run: Run) -> Run:
         if run.id in self._active:
@@ -326,22 +338,22 @@ class RunManager:
         )
         work = Assignment(run, request, plan, document, path.parent, str(path), kernel)
         artefact = Artefact(self._files, target.path, document, target.expected, target.beside)
-        return self._launch(RunPass(work, artefact, self._around), notebook)
+        return self._launch(RunPass(work, artefact, self._around))
 
-    def _launch(self, run: RunPass, notebook: Notebook) -> Run:
+    def _launch(self, run: RunPass) -> Run:
         started = run.snapshot()
-        task = asyncio.create_task(self._drive(run, notebook), name=f"run-{started.id}")
+        task = asyncio.create_task(self._drive(run), name=f"run-{started.id}")
         self._active[started.id] = (run, task)
         self._logs[started.id] = run.log
         return started
 
-    async def _drive(self, run: RunPass, notebook: Notebook) -> Run:
+    async def _drive(self, run: RunPass) -> Run:
         run_id = run.snapshot().id
         try:
             ended = await run.drive()
             if not run.kept:
                 self._unkept[run_id] = bare(ended)
-            await self._touch(notebook, run)
+            await self._touch(run)
             return ended
         finally:
             del self._active[run_id]
@@ -351,17 +363,19 @@ class RunManager:
                 del self._logs[forgotten]
                 self._unkept.pop(forgotten, None)
 
-    async def _touch(self, notebook: Notebook, run: RunPass) -> None:
+    async def _touch(self, run: RunPass) -> None:
         """Say in the registry that the notebook was worked on."""
-        if str(run.artefact.path) != notebook.path:
-            return
-        changed = replace(
-            notebook,
-            updated_at=self._clock(),
-            cell_count=run.cell_count,
-            kernel=run.named_kernel or notebook.kernel,
-        )
         try:
+            # Read again: it may have been renamed since the run began.
+            notebook = await self._store.get_notebook(run.snapshot().notebook_id)
+            if str(run.artefact.path) != notebook.path:
+                return
+            changed = replace(
+                notebook,
+                updated_at=self._clock(),
+                cell_count=run.cell_count,
+                kernel=run.named_kernel or notebook.kernel,
+            )
             await self._store.update_notebook(changed)
         except (StoreError, NotebookNotFound):
             return  # deleted meanwhile, or a broken store, which the run has told of

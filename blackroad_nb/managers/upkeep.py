@@ -68,6 +68,8 @@ class NotebookUpkeep:
                     await self._correct(path, kernel)
                 except BlackRoadError as error:  # the next cell brings another try
                     log.debug("The notebook %s could not be looked at. %s", path, error.message)
+                except Exception:  # one notebook must not stop the work on the others
+                    log.exception("The notebook %s could not be looked at.", path)
             await self._wait(self._pause_seconds)
 
     async def _wait(self, seconds: float) -> None:
@@ -75,14 +77,19 @@ class NotebookUpkeep:
             await asyncio.wait_for(self._hurry.wait(), seconds)
 
     async def _correct(self, path: str, kernel: str | None) -> None:
-        notebook = await self._store.find_notebook(path)
-        if notebook is None:
-            return
-        cells = notebook.cell_count
+        cells: int | None = None
         with contextlib.suppress(BlackRoadError):  # the file is not saved yet, or broken
             document = (await self._files.read(self._files.resolve(path))).document
             cells, kernel = len(document["cells"]), kernel or kernel_name(document)
-        changed = replace(notebook, kernel=_kernel(notebook, kernel), cell_count=cells)
+        # Only now: while a large file is read, the notebook may be renamed.
+        notebook = await self._store.find_notebook(path)
+        if notebook is None:
+            return
+        changed = replace(
+            notebook,
+            kernel=_kernel(notebook, kernel),
+            cell_count=notebook.cell_count if cells is None else cells,
+        )
         if changed != notebook:
             await self._store.update_notebook(changed)
 

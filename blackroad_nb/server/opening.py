@@ -130,7 +130,10 @@ class OpeningStore:
     # executions ----------------------------------------------------------------
     async def record(self, executions: Sequence[Execution]) -> int:
         new = await (await self.opened()).record(executions)
-        self.on_recorded(executions)
+        try:
+            self.on_recorded(executions)
+        except Exception:  # the rows are stored, and must not be counted as lost
+            log.exception("What was recorded could not be told.")
         return new
 
     async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:

@@ -78,6 +78,11 @@ def parse_query(
     return values
 
 
+def is_set(flag: str | None) -> bool:
+    """Read a query flag."""
+    return flag in ("1", "true")
+
+
 def _refuse_unknown(arguments: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
     for name in arguments:
         # JupyterLab appends a bare time stamp to get past caches.

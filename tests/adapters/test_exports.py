@@ -332,6 +332,7 @@ def test_halves_of_characters_do_not_stop_an_export(export: Warm) -> None:
         (b"[" * 100_000, "nested too deeply|not JSON"),
         (b'{"nbformat": 3, "worksheets": 5}', "cannot be upgraded"),
         (json.dumps(notebook(code("1", {"output_type": "odd"}))).encode(), "Cell 0 is not valid"),
+        (json.dumps(notebook({"cell_type": "chat"})).encode(), "Cell 0 is not valid"),
         (json.dumps(notebook(code("1", outputs=[3]))).encode(), "Cell 0"),
         (json.dumps(notebook(kernelspec={"name": 3})).encode(), "metadata.kernelspec"),
         (json.dumps(notebook(markdown("x", attachments=[]))).encode(), "Cell 0"),
@@ -569,7 +570,7 @@ def test_the_pictures_of_a_page_are_bounded_together(export: Warm, beside: Path)
     cells = [markdown(f"![x](big.png) {n}", id=f"m{n}") for n in range(7)]
     page = export(notebook(*cells), folder=beside).body
     assert page.count(b'src="data:image/png') == 5
-    assert page.count(b"the picture big.png, which is too large") == 2
+    assert page.count(b"big.png, which is one too many (50 MB of pictures in a page)") == 2
 
 
 def test_text_formats_read_no_picture(export: Warm, beside: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from store_rows import mounted, problems, python, remount, row
 
 from blackroad_nb.adapters.sqlite import connection as connection_module
-from blackroad_nb.adapters.sqlite import glance, opening
+from blackroad_nb.adapters.sqlite import database, glance, opening
 from blackroad_nb.adapters.sqlite.faults import store_error
 from blackroad_nb.adapters.sqlite.opening import on_network
 from blackroad_nb.adapters.sqlite.reader import SqliteReader
@@ -368,6 +368,33 @@ def test_a_deleted_file_is_made_anew_without_a_restart_and_said(tmp_path, caplog
         await store.record([row(4)])
         assert store.notice is None  # somebody put a copy back
         path.unlink()
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_could_only_be_begun_anew_is_finished_later(tmp_path, monkeypatch):
+    path = tmp_path / "n.db"
+
+    def begun(path: Path, busy_seconds: float) -> str:
+        path.touch()
+        raise StoreFull("The disk is full.")
+
+    # A file system gives the number of a deleted file to the next one.
+    monkeypatch.setattr(database, "identity", lambda path: (1, 1) if path.exists() else None)
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(path)
+        for left in tmp_path.glob("n.db*"):
+            if left.is_file():
+                left.unlink()
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "prepare", begun)
+            with pytest.raises(StoreFull):
+                await store.record([row(1)])
+        await store.record([row(2)])
+        assert [e.id for e in (await store.history(HistoryQuery())).items] == ["2"]
+        assert "was deleted while it was in use" in store.notice
         await store.close()
 
     asyncio.run(scenario())

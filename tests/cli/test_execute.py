@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -19,8 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from blackroad_nb.cli.local_run import _run
 from blackroad_nb.cli.parsing import parse
+from blackroad_nb.cli.progress import ProgressBar, RunReport
 from blackroad_nb.cli.running import _parameters
+from blackroad_nb.cli.signals import Interrupted
 from blackroad_nb.errors import InvalidInput, KernelNotFound
 from tests.cli.conftest import SCRIPT, CommandLine, WriteNotebook
 
@@ -33,6 +37,16 @@ def outputs_of(path: str) -> list[str]:
     """Return the streamed text of each cell of a notebook file."""
     cells = json.loads(Path(path).read_text())["cells"]
     return ["".join("".join(o.get("text", "")) for o in cell["outputs"]) for cell in cells]
+
+
+def test_a_signal_before_the_run_begins_leaves_the_file_unregistered(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    arguments = parse("execute", [write_notebook("demo", "1")])
+    arguments.db = cli.variables["NOTEBOOK_DB"]
+    with ProgressBar() as bar, pytest.raises(Interrupted):
+        asyncio.run(_run(arguments, {}, RunReport(bar, silent=True), None, [signal.SIGINT]))
+    assert cli("list").json == []
 
 
 def test_progress_for_people(cli: CommandLine, write_notebook: WriteNotebook) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from blackroad_nb.core.document import code_cell, digest
-from blackroad_nb.errors import FileChanged
+from blackroad_nb.errors import FileChanged, InvalidInput
 from blackroad_nb.managers import artefact as artefacts
 from blackroad_nb.managers.artefact import Artefact
 
@@ -63,6 +63,31 @@ def test_the_last_write_is_durable_also_when_nothing_changed_since_the_one_befor
         assert files.durable == [False, True]
 
     asyncio.run(story())
+
+
+def test_a_disk_that_stays_full_is_tried_seldom_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> None:
+        kept, files, _ = artefact()
+        files.let_through.set()
+        files.write = refuse  # type: ignore[method-assign]
+        kept.change(0)
+        for _ in range(3):
+            await kept.save()
+        assert kept._pause == artefacts.RETRY_SECONDS
+        del files.write
+        await kept.save()
+        assert (kept.fault, kept._pause < artefacts.RETRY_SECONDS) == (None, True)
+        assert files.content != b"before"
+
+    async def refuse(*_: Any) -> str:
+        raise InvalidInput("The disk is full.")
+
+    asyncio.run(story())
+    assert [record.getMessage() for record in caplog.records] == [
+        "/a.ipynb could not be written: The disk is full."
+    ]
 
 
 def test_a_run_that_changed_nothing_writes_nothing() -> None:

@@ -648,6 +648,59 @@ class NoRoomForRuns(MemoryStore):
         await super().put_run(run)
 
 
+class HeldStore(MemoryStore):
+    """Keeps whoever stores an unfinished run waiting, as a busy database does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+
+    async def put_run(self, run: Run) -> None:
+        if not run.status.final:
+            await self.free.wait()
+        await super().put_run(run)
+
+
+def test_a_busy_store_delays_neither_the_cells_nor_what_is_told_of_them(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("print('a')\nimport time\n" + SLEEP)
+        started = await bench.running.start(RunRequest(notebook_id))
+        try:
+            async with asyncio.timeout(10):
+                async for event in bench.running.watch(started.id):
+                    if event.kind == "output":
+                        break
+        finally:
+            bench.store.free.set()
+        run = await bench.running.cancel(started.id)
+        assert await bench.store.get_run(run.id) == bare(run)
+
+    play(tmp_path, scenario, store=HeldStore())
+
+
+def test_a_run_that_ended_and_could_not_be_stored_stays_in_the_list(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        quick, other = await bench.notebook("1"), await bench.notebook("2", name="b")
+        stored = await bench.run(quick)
+        bench.store.full = True
+        ended = await bench.run(quick)
+        listed = [run.id for run in (await bench.running.list()).items]
+        assert listed == [ended.id, stored.id]
+        assert (await bench.running.list(other)).items == ()
+
+        bench.store.full = False
+        assert await bench.writer.flush()
+        listed = [run.id for run in (await bench.running.list()).items]
+        assert listed == [ended.id, stored.id]
+
+        bench.store.full = True
+        await bench.run(quick)
+        await bench.store.delete_notebook(quick)
+        assert (await bench.running.list()).items == ()
+
+    play(tmp_path, scenario, store=NoRoomForRuns(), writing=IMPATIENT)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
 def test_a_run_that_could_not_be_stored_is_listed_while_it_goes_on(
     tmp_path: Path, limit: int
@@ -1108,6 +1161,22 @@ def test_five_thousand_cells_take_linear_time(tmp_path: Path) -> None:
         assert spent[1] < spent[0] * 10 * 3
 
     play(tmp_path, scenario)
+
+
+def test_a_notebook_renamed_while_its_kernel_ends_keeps_its_new_path(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        notebook_id = await bench.notebook("1")
+        started = await bench.running.start(RunRequest(notebook_id))
+        await until(lambda: (bench.running.snapshot(started.id) or started).status.final)
+        before = await bench.store.get_notebook(notebook_id)
+        moved = str(bench.folder / "moved.ipynb")
+        await bench.store.update_notebook(replace(before, path=moved, name="moved"))
+        bench.kernels.may_end.set()
+        await bench.running.wait(started.id)
+        now = await bench.store.get_notebook(notebook_id)
+        assert (now.path, now.name) == (moved, "moved")
+
+    play(tmp_path, scenario, kernels=SlowToEnd())
 
 
 def test_a_notebook_deleted_meanwhile_breaks_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +72,56 @@ def test_a_file_that_cannot_be_read_changes_no_count(tmp_path, content):
         path.write_text(content)
     found = asyncio.run(after(path, "ir"))
     assert (found.kernel, found.cell_count) == ("ir", 0)
+
+
+def test_a_notebook_that_is_renamed_while_its_file_is_read_keeps_its_new_path(tmp_path):
+    path = tmp_path.resolve() / "a.ipynb"
+    save(path, 3, "ir")
+    store = MemoryStore()
+
+    class Renaming(DiskNotebookFiles):
+        async def read(self, path: Path) -> NotebookFile:
+            found = await super().read(path)
+            row = await store.find_notebook(str(path))
+            assert row is not None
+            await store.update_notebook(replace(row, path="/new.ipynb", name="new"))
+            return found
+
+    async def story() -> Notebook:
+        await store.add_notebook(Notebook("n", "a", str(path), "python3", NOON, NOON))
+        upkeep = NotebookUpkeep(store, Renaming((path.parent,)))
+        upkeep.note(str(path), "ir")
+        await upkeep.close()
+        return await store.get_notebook("n")
+
+    found = asyncio.run(story())
+    assert (found.path, found.name) == ("/new.ipynb", "new")
+
+
+def test_a_file_that_fails_unforeseen_leaves_the_others_looked_at(tmp_path, caplog):
+    paths = [tmp_path.resolve() / name for name in ("a.ipynb", "b.ipynb")]
+    store = MemoryStore()
+
+    class Failing(DiskNotebookFiles):
+        async def read(self, path: Path) -> NotebookFile:
+            if path == paths[0]:
+                raise RuntimeError("unforeseen")
+            return await super().read(path)
+
+    async def story() -> Notebook | None:
+        upkeep = NotebookUpkeep(store, Failing((tmp_path.resolve(),)))
+        for number, path in enumerate(paths):
+            save(path, 2, "ir")
+            row = Execution(str(number), Status.SUCCESS, "x", NOON, NOON, 1, path=str(path))
+            await store.record([row])
+            upkeep.note(str(path), "ir")
+        await upkeep.close()
+        return await store.find_notebook(str(paths[1]))
+
+    found = asyncio.run(story())
+    assert found is not None
+    assert found.cell_count == 2
+    assert "a.ipynb could not be looked at" in caplog.text
 
 
 class CountedFiles(DiskNotebookFiles):

@@ -36,7 +36,7 @@ def shown(cell: Any, folder: Path, varies: bool = False) -> list[str]:
         varies: it draws random numbers, so only words are compared.
     """
     if cell.cell_type != "code":
-        return [cell.source]
+        return [str(cell.get("source"))]  # a type from a later format may have none
     outputs = [_comparable(output, folder, varies) for output in joined(cell.outputs)]
     return [f"[{cell.execution_count}]", *outputs]
 

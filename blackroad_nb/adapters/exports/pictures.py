@@ -36,11 +36,14 @@ class Pictures:
         if path is None:
             return picture_left_out(named, "which is not in the notebook's folder")
         try:
-            content = self._content(path)
+            content = _content(path)
         except OSError as error:
             return picture_left_out(named, f"which cannot be read ({error.strerror})")
-        if content is None:
+        if len(content) > _LARGEST:
             return picture_left_out(named, f"which is too large ({_LARGEST // 1_000_000} MB each)")
+        if len(content) > self._spare:
+            most = f"{_MOST // 1_000_000} MB"
+            return picture_left_out(named, f"which is one too many ({most} of pictures in a page)")
         kind = picture_type(content)
         if kind is None:
             return picture_left_out(named, "which is no PNG, JPEG, GIF or WebP picture")
@@ -60,8 +63,8 @@ class Pictures:
         except (OSError, ValueError):
             return None
 
-    def _content(self, path: Path) -> bytes | None:
-        most = min(_LARGEST, self._spare)
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            content = file.read(most + 1)
-        return content if len(content) <= most else None
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds, and no more than tells that it is too large."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        return file.read(_LARGEST + 1)

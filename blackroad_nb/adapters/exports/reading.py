@@ -65,7 +65,8 @@ def _mend_ids(cells: list[dict[str, Any]]) -> None:
     for index, cell in enumerate(cells):
         wanted = cell.get("id")
         if not isinstance(wanted, str) or not _CELL_ID.match(wanted) or wanted in taken:
-            wanted = sha256(f"{index}\n{cell['source']}".encode("utf-8", "replace")).hexdigest()[:8]
+            source = cell.get("source")  # a cell of an unknown type need not have any
+            wanted = sha256(f"{index}\n{source}".encode("utf-8", "replace")).hexdigest()[:8]
             while wanted in taken:
                 wanted = sha256(wanted.encode()).hexdigest()[:8]
             cell["id"] = wanted

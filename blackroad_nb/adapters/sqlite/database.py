@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from blackroad_nb.adapters.sqlite.connection import connect, identity
+from blackroad_nb.adapters.sqlite.connection import Identity, connect, identity
 from blackroad_nb.adapters.sqlite.faults import told_plainly
 from blackroad_nb.adapters.sqlite.joining import Membership
 from blackroad_nb.adapters.sqlite.opening import prepare
@@ -35,6 +35,7 @@ Unit = Callable[[aiosqlite.Connection], Awaitable[Any]]
 _READERS = 3
 _MOST_UNITS = 200  # in one transaction
 _CHUNK_ROWS = 32  # brought over from a connection's thread at once
+_UNPREPARED = (-1, -1)  # no file's identity: the one that is there is still to be prepared
 _LARGE_ROW = 64 * 1024  # characters; rows like these come one by one
 
 
@@ -53,7 +54,7 @@ class Database:
         self._busy_seconds = membership.busy_seconds
         self._turn = membership.turn
         self._refusal = membership.refusal
-        self._identity = identity(path)
+        self._identity: Identity | None = identity(path)
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._writer: aiosqlite.Connection | None = None
         self._idle: list[aiosqlite.Connection] = []
@@ -201,7 +202,10 @@ class Database:
             if identity(self.path) == self._identity:
                 return
             await self._let_go()
-            self._note_loss()
+            if self._identity != _UNPREPARED:
+                self._note_loss()
+            # A new file may get the number of the one that we have just let go of.
+            self._identity = _UNPREPARED
             self.journal_mode = await asyncio.to_thread(prepare, self.path, self._busy_seconds)
             self._identity = identity(self.path)
 

@@ -16,6 +16,7 @@ from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.handlers.events import EventStream
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
+from blackroad_nb.server.request import is_set
 from blackroad_nb.server.schemas import (
     LIMIT,
     NEW_RUN,
@@ -124,7 +125,7 @@ class OneExecution(BlackRoadHandler):
     )
     async def get(self, asked: Asked, run_id: str) -> None:
         run = await self.parts.running.get(run_id, outputs=False)
-        if asked.query.get("outputs") in ("1", "true"):
+        if is_set(asked.query.get("outputs")):
             await self._send_whole(run)
         else:
             self.answer(run_record(run, outputs=False))

@@ -14,8 +14,8 @@ from blackroad_nb.core.export import DEFAULT_FORMAT
 from blackroad_nb.ports import Exported
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.handlers.download import Download
-from blackroad_nb.server.handlers.notebooks import is_set
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
+from blackroad_nb.server.request import is_set
 from blackroad_nb.server.schemas import FLAG, WORD, refer
 
 RESOURCE = "blackroad:exports"

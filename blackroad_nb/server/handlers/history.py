@@ -18,6 +18,7 @@ from blackroad_nb.server.answer import json_text
 from blackroad_nb.server.handlers.base import authorized
 from blackroad_nb.server.handlers.download import Download
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
+from blackroad_nb.server.request import is_set
 from blackroad_nb.server.schemas import (
     LIMIT,
     MOMENT,
@@ -83,7 +84,7 @@ class History(Download):
         )
     )
     async def get(self, asked: Asked) -> None:
-        query = history_query({"outputs": "0", **asked.query})
+        query = history_query(asked.query)
         if query.notebook_id is not None:
             await self.parts.store.get_notebook(query.notebook_id)
         most = asked.query.get("limit")
@@ -127,8 +128,7 @@ def history_query(given: Mapping[str, Any]) -> HistoryQuery:
     renamed.pop("format", None)
     if "status" in renamed:
         renamed["status"] = Status(renamed["status"])
-    if "outputs" in renamed:
-        renamed["outputs"] = renamed["outputs"] in ("1", "true")
+    renamed["outputs"] = is_set(renamed.get("outputs"))
     return HistoryQuery(**renamed)
 
 

@@ -8,16 +8,12 @@ from blackroad_nb.core.history import DEFAULT_LIMIT
 from blackroad_nb.core.rendering import notebook_record
 from blackroad_nb.server.handlers.base import BlackRoadHandler, authorized
 from blackroad_nb.server.operation import Answer, Asked, Operation, Parameter, operation
+from blackroad_nb.server.request import is_set
 from blackroad_nb.server.schemas import FLAG, LIMIT, NEW_NOTEBOOK, NOTEBOOK_CURSOR, refer
 
 RESOURCE = "blackroad:notebooks"
 _CONTENT = Parameter("content", FLAG, "1 adds what the file holds.")
 _DELETE_FILE = Parameter("delete_file", FLAG, "1 removes the file too.")
-
-
-def is_set(flag: str | None) -> bool:
-    """Read a query flag."""
-    return flag in ("1", "true")
 
 
 class Notebooks(BlackRoadHandler):
