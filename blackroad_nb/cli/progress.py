@@ -123,6 +123,8 @@ class RunReport:
             self._bar.show(self._done, self._total, f"cell {data['index']} done")
         elif kind == "run_finished" and data.get("status") == "success" and not data.get("code"):
             self._note(data.get("message"))
+            if not self._total:
+                self._note("There was no code to run.")
 
     def _note(self, message: str | None) -> None:
         """Say once what is to be known of the run; a failed one says it as it fails."""

@@ -289,6 +289,12 @@ def test_output_that_would_steer_a_terminal(
     assert done.out.endswith("(Nms)\n  4\n") or done.out.endswith("  4\n")
 
 
+def test_a_notebook_without_code_says_so(cli: CommandLine) -> None:
+    assert cli("create", "Empty", "empty.ipynb").code == 0
+    assert cli("execute", "empty.ipynb").out == "Note: There was no code to run.\n"
+    assert cli("execute", "empty.ipynb", "--json").json["status"] == "success"
+
+
 def test_each_output_begins_on_a_line_of_its_own(
     cli: CommandLine, write_notebook: WriteNotebook
 ) -> None:
