@@ -163,8 +163,9 @@ class FakeKernel:
             cell["outputs"].append(error_output("KernelDied", f"The kernel {self.dead}."))
             return Status.KILLED, error_text("KernelDied", f"The kernel {self.dead}.")
         if late.is_set():
-            text = f"ran longer than {limits.timeout_seconds:g} s and was interrupted."
-            return Status.TIMEOUT, f"CellTimeout: The cell {text}"
+            value = f"The cell ran longer than {limits.timeout_seconds:g} s and was interrupted."
+            cell["outputs"].append(error_output("CellTimeout", value))
+            return Status.TIMEOUT, error_text("CellTimeout", value)
         return (Status.SUCCESS, None) if error is None else (Status.ERROR, error)
 
     async def _interpret(self, source: str, outputs: _Outputs) -> str | None:

@@ -123,6 +123,8 @@ class RunReport:
             self._bar.show(self._done, self._total, f"cell {data['index']} done")
         elif kind == "run_finished" and data.get("status") == "success" and not data.get("code"):
             self._note(data.get("message"))
+            if not self._total:
+                self._note("There was no code to run.")
 
     def _note(self, message: str | None) -> None:
         """Say once what is to be known of the run; a failed one says it as it fails."""
@@ -164,10 +166,11 @@ def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
 
 
 def _texts(outputs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Yield each output's text, which begins on a line of its own, as on a page."""
     for output in outputs:
         kind = output.get("output_type")
         if kind == "stream":
-            yield _joined(output.get("text", ""))
+            yield _ended(_joined(output.get("text", "")))
         elif kind == "error":
             yield _ended("\n".join(output.get("traceback") or ()) or _short_error(output))
         elif kind in ("display_data", "execute_result"):
@@ -197,7 +200,7 @@ def _joined(text: Any) -> str:
 
 
 def _ended(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
+    return text if not text or text.endswith("\n") else text + "\n"
 
 
 def _columns(stream: TextIO) -> int:

@@ -39,7 +39,10 @@ def safe_text(text: str, colours: bool) -> str:
     kept = _SEQUENCE.sub(lambda found: _keep_colour(found[0]) if colours else "", text)
     lines = (_last_written(line) for line in kept.split("\n"))
     shown = "\n".join(line.translate(_CONTROLS) for line in lines)
-    return shown + _RESET if "\x1b" in shown else shown
+    if "\x1b" not in shown:
+        return shown
+    last = shown.rstrip("\n")  # a reset behind the line's end would be one more line
+    return last + _RESET + shown[len(last) :]
 
 
 def wants_colours(stream: TextIO | None) -> bool:

@@ -33,6 +33,11 @@ class RunLog:
         self._cell_events = 0
         self._seen: list[tuple[int, int]] = []
 
+    @property
+    def last(self) -> int:
+        """The number of the last event so far."""
+        return len(self._events)
+
     def add(self, kind: str, data: Mapping[str, Any]) -> None:
         """Append an event."""
         self._events.append(RunEvent(len(self._events) + 1, kind, data))

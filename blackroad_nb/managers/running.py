@@ -229,10 +229,13 @@ class RunManager:
         """Yield a run's events after number `after`, then those to come, to its end.
 
         Of a run that ended long ago, or in another process, the events are made up
-        again from what was stored. Raises RunNotFound.
+        again from what was stored. They are fewer and numbered anew: whoever saw more of
+        the first ones still gets the last. Raises RunNotFound.
         """
-        known = self._logs.get(run_id)
-        log = known if known is not None else await self._replayed(run_id)
+        log = self._logs.get(run_id)
+        if log is None:
+            log = await self._replayed(run_id)
+            after = min(after, log.last - 1)
         async for event in log.watch(after):
             yield event
 

@@ -154,6 +154,8 @@ def test_time_out_interrupts_and_the_kernel_goes_on(run: Run, bench: Any) -> Non
             assert time.monotonic() - begun < 5
             assert outcome.status is Status.TIMEOUT
             assert outcome.error.startswith("CellTimeout: The cell ran longer than 0.3 s")
+            names = [output["ename"] for output in cell.cell["outputs"]]
+            assert names == ["KeyboardInterrupt", "CellTimeout"]
             assert 250 <= outcome.duration_ms < 5000
             assert (await cell("print(x)")).status is Status.SUCCESS
 

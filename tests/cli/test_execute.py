@@ -303,6 +303,33 @@ def test_output_that_would_steer_a_terminal(
     assert done.out.endswith("(Nms)\n  4\n") or done.out.endswith("  4\n")
 
 
+def test_a_notebook_without_code_says_so(cli: CommandLine) -> None:
+    assert cli("create", "Empty", "empty.ipynb").code == 0
+    assert cli("execute", "empty.ipynb").out == "Note: There was no code to run.\n"
+    assert cli("execute", "empty.ipynb", "--json").json["status"] == "success"
+
+
+def test_each_output_begins_on_a_line_of_its_own(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    result = "print('loading', end='')\n6 * 7"
+    streams = "import sys\nprint('out', end='', flush=True)\nprint('err', end='', file=sys.stderr)"
+    failed = "print('doing ... ', end='')\n1 / 0"
+    done = cli("execute", write_notebook("mixed", result, streams, failed))
+    assert "  loading\n  42\n" in done.out
+    assert "  out\n  err\n" in done.out
+    assert "  doing ... \n  -----" in done.out
+
+
+def test_coloured_output_ends_without_an_empty_line(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    shown = on_terminal(
+        cli, "execute", write_notebook("colours", r"print('\x1b[31mred\x1b[0m plain')", "1")
+    )
+    assert "\x1b[31mred\x1b[0m plain\x1b[0m\r\n\r\x1b[K" in shown
+
+
 def test_long_output_is_shown_whole(cli: CommandLine, write_notebook: WriteNotebook) -> None:
     path = write_notebook("long", "for i in range(5000): print('line', i)")
     done = cli("execute", path)

@@ -128,6 +128,9 @@ def test_events_are_numbered_and_can_be_had_late(tmp_path: Path) -> None:
         # forgotten: made up from what is stored
         bench.running._logs.clear()
         replayed = await bench.events(started.id)
+        for after in (len(replayed), 50):  # as counted before this process
+            late = await bench.events(started.id, after)
+            assert [event.kind for event in late] == ["run_finished"]
         assert [event.kind for event in replayed] == [
             event.kind for event in live if event.kind != "output"
         ]

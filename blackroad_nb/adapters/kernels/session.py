@@ -218,7 +218,9 @@ class KernelSession:
         if how == "done":
             self._busy = False
             _, error = told(request)
-            text = f"CellTimeout: The cell {limit} and was interrupted."
+            value = f"The cell {limit} and was interrupted."
+            request.outputs.items.append(error_output("CellTimeout", value))
+            text = error_text("CellTimeout", value)
             return Status.TIMEOUT, f"{text}\n{error}" if error else text
         if how == "late":
             await self.host.kill()
