@@ -149,11 +149,19 @@ def _connect(kernel: Any) -> zmq.Socket[bytes]:
 
 
 def quicken(socket: zmq.Socket[bytes]) -> None:
-    """Connect again with better options; only for a socket that has heard nothing yet."""
+    """Let a socket hold more and, as long as it has heard nothing, connect sooner.
+
+    One that has a message is connected, and must stay so: asked for events, zmq takes the
+    first part of a message out of the connection, and when the other parts are gone with it,
+    zmq ends the process (`!_more` in its fq.cpp). To ask takes the sign of the message away;
+    whoever waits for that sign has to look for messages afterwards.
+    """
+    socket.setsockopt(zmq.RCVHWM, RECEIVE_LIMIT)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    if int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        return
     address = _address(socket)
     socket.disconnect(address)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-    socket.setsockopt(zmq.RCVHWM, RECEIVE_LIMIT)
     socket.connect(address)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import zmq
 from tornado.ioloop import PeriodicCallback
 
 from blackroad_nb.core.execution import Execution
@@ -318,6 +319,7 @@ class ServerRecorder:
             await asyncio.sleep(0.005)
         if stream is not None and kernel.execution_state == "starting":
             quicken(stream.socket)
+            stream.flush(zmq.POLLIN)
         self._watch(kernel_id)
 
     def _retap(self, kernel_id: str, watched: Watched) -> None:

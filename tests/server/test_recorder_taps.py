@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -271,6 +273,34 @@ def test_sharing_hands_everything_to_a_callback_it_does_not_know() -> None:
     for _ in range(3):
         stream._recv_callback(message("stream", {}))
     assert len(noted) == 3
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_socket_that_has_a_message_stays_connected(heard: bool) -> None:
+    """In a process of its own: what must not happen is that zmq aborts it."""
+    program = f"""
+import zmq
+from blackroad_nb.server.iopub_source import RECEIVE_LIMIT, quicken
+context = zmq.Context()
+kernel, ours = context.socket(zmq.XPUB), context.socket(zmq.SUB)
+kernel.setsockopt(zmq.XPUB_VERBOSER, 1)
+ours.subscribe(b"")
+ours.connect("tcp://127.0.0.1:%d" % kernel.bind_to_random_port("tcp://127.0.0.1"))
+kernel.recv()  # the subscription
+if {heard}:
+    kernel.send_multipart([b"a", b"b"])
+    ours.poll(10_000)  # zmq looks at the first part
+quicken(ours)
+if not {heard}:
+    kernel.recv()  # the subscription, again
+    kernel.send_multipart([b"a", b"b"])
+print(ours.recv_multipart(), ours.getsockopt(zmq.RCVHWM) == RECEIVE_LIMIT)
+context.destroy(linger=0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "[b'a', b'b'] True\n"), done.stderr
 
 
 def test_the_server_still_notes_activity_with_the_callback_we_know() -> None:
