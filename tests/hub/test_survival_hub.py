@@ -104,16 +104,23 @@ class Users(threading.Thread):
 
 
 def active_records(up: Up) -> set[str]:
-    with closing(sqlite3.connect(up.state.path / "sessions.db")) as connection:
-        rows = connection.execute("SELECT id FROM sessions WHERE ended_at IS NULL").fetchall()
-    return {row[0] for row in rows}
+    return {row[0] for row in recorded(up, "SELECT id FROM sessions WHERE ended_at IS NULL")}
 
 
 def running_records(up: Up) -> dict[str, str]:
     """Return the sessions that have been ready, by id with their server's name."""
-    with closing(sqlite3.connect(up.state.path / "sessions.db")) as connection:
-        query = "SELECT id, server_name FROM sessions WHERE state = 'running'"
-        return dict(connection.execute(query).fetchall())
+    return dict(recorded(up, "SELECT id, server_name FROM sessions WHERE state = 'running'"))
+
+
+def recorded(up: Up, query: str) -> list[tuple[str, ...]]:
+    """Ask the service's file; it holds nothing as long as the service has not made it."""
+    path = up.state.path / "sessions.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:
+            return []
+        return connection.execute(query).fetchall()
 
 
 @dataclass(frozen=True)
