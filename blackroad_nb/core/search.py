@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from blackroad_nb.errors import InvalidInput
@@ -83,10 +83,10 @@ def _parts(text: str) -> Iterator[str]:
                 yield run
 
 
-def vocabulary(source: str, error: str | None = None) -> set[str]:
-    """Return the words of both texts that are found by their parts, folded."""
+def vocabulary(texts: Iterable[str]) -> set[str]:
+    """Return the words of all texts that are found by their parts, folded."""
     found: set[str] = set()
-    for text in (source[:INDEXED_CHARACTERS], (error or "")[:INDEXED_CHARACTERS]):
+    for text in (text[:INDEXED_CHARACTERS] for text in texts):
         if text.isascii():
             found.update(_WORD.findall(text.lower()))
             continue

@@ -47,7 +47,7 @@ def problems(path: Path) -> list[str]:
                 found.append(f"{index}: {error}")
         known = {word for (word,) in connection.execute("SELECT word FROM words")}
         rows = connection.execute("SELECT source, error FROM executions")
-        if lost := {word for row in rows for word in vocabulary(*row)} - known:
+        if lost := vocabulary(text for row in rows for text in row if text) - known:
             found.append(f"words that no part finds: {lost}")
         (used,) = connection.execute("SELECT sum(executions) FROM usage_days").fetchone()
         (events,) = connection.execute("SELECT count(*) FROM usage_events").fetchone()

@@ -63,6 +63,8 @@ def test_deleted_history_is_gone_from_the_disk(tmp_path):
             )
             letters = {term for (term,) in connection.execute("SELECT term FROM temp.v")}
             assert letters == {"nee", "eed", "edl", "dle"}
+        await store.record([row("again", source="swordfish", started_at=LATER)])
+        assert len((await store.history(HistoryQuery(text="wordfis"))).items) == 1
         await store.close()
 
     asyncio.run(scenario())

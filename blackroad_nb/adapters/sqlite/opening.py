@@ -200,7 +200,7 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOO
 
 
 def _vocabulary(source: str, error: str | None) -> str:
-    return json.dumps(list(vocabulary(source, error)))
+    return json.dumps(list(vocabulary((source, error or ""))))
 
 
 def split_statements(script: str) -> Iterator[str]:

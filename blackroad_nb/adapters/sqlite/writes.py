@@ -59,20 +59,16 @@ def recording(executions: Sequence[Execution], process: str) -> Recording:
         if key is not None
     ]
     touched = [{"id": key, "at": at} for key, at in known.items()]
-    words: set[str] = set()
-    for execution in executions:
-        words |= vocabulary(rows.text(execution.source), rows.optional_text(execution.error))
+    values = [rows.execution_values(execution, process) for execution in executions]
+    texts = (row[column] for row in values for column in ("source", "error") if row[column])
     return Recording(
         notebooks=(
             Write(notebooks["register"], registered),
             Write(notebooks["register_again"], again),
             Write(notebooks["touch"], touched),
         ),
-        words=Write(statements("words")["learn"], [{"words": json.dumps(list(words))}]),
-        executions=Write(
-            statements("executions")["record"],
-            [rows.execution_values(execution, process) for execution in executions],
-        ),
+        words=Write(statements("words")["learn"], [{"words": json.dumps(list(vocabulary(texts)))}]),
+        executions=Write(statements("executions")["record"], values),
     )
 
 
