@@ -23,7 +23,7 @@ from blackroad_nb.core.history import (
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook, name_for
 from blackroad_nb.core.run import Run
-from blackroad_nb.core.search import Term, folded, search_parts, search_terms, words_of
+from blackroad_nb.core.search import Term, folded, has_parts, search_parts, search_terms, words_of
 from blackroad_nb.core.usage import (
     UsageEvent,
     UsageQuery,
@@ -320,11 +320,14 @@ def _folded_words(text: str) -> list[str]:
 
 def _holds(words: Sequence[str], term: Term) -> bool:
     wanted = [folded(word) for word in term.words]
+    if term.part and any(wanted[0] in word for word in words if has_parts(word)):
+        return True
     for start in range(len(words) - len(wanted) + 1):
-        part = words[start : start + len(wanted)]
-        if term.prefix and part[:-1] == wanted[:-1] and part[-1].startswith(wanted[-1]):
-            return True
-        if part == wanted:
+        *first, last = words[start : start + len(wanted)]
+        goes_on = term.prefix and (term.glob is None or has_parts(last))
+        if first == wanted[:-1] and (
+            last == wanted[-1] or (goes_on and last.startswith(wanted[-1]))
+        ):
             return True
     return False
 

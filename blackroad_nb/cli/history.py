@@ -49,7 +49,8 @@ def add_history(parser: argparse.ArgumentParser) -> None:
 def add_search(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Find executions whose source or error holds all the words, newest first. A word\n"
-        'may end in * for a prefix; words in "quotes" must stand together.'
+        "of three or more letters may be any part of a word; with * at its end it begins\n"
+        'one; words in "quotes" are whole and must stand together.'
     )
     add_examples(
         parser,

@@ -1,26 +1,30 @@
-"""What a person typed, as words for the text index, and parts of words for it to find.
+"""What a person typed, as words for the text index, and how parts of words are found.
 
-The index makes words of letters and digits and compares whole words. Three kinds of text
-would never be found so; `search_parts` gives the index their parts as words of their own:
+The index makes words of letters and digits and compares whole words. Three more kinds of
+text are to be found:
 
-- names in camel case: `DataFrame` is found by `Frame`,
+- a part of a word: `vocabulary` lists the words of a text, the store keeps each once, and
+  a search asks for all words that hold the part,
 - Chinese, Japanese and Korean, which have no spaces: each character is a word, and what
   is looked for is a phrase of them,
 - symbols such as emoji: each becomes a word that tells its number.
+
+`search_parts` gives the index the last two as words of their own.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from blackroad_nb.errors import InvalidInput
 
 INDEXED_CHARACTERS = 100_000  # of a source, and of an error; the migrations say so too
 MOST_TERMS = 50  # words and phrases in one search
-SHORTEST_PREFIX = 3  # Latin letters; fewer would match nearly every row
+SHORTEST_PART = 3  # Latin letters; fewer would match nearly every row
+MOST_WORDS = 200  # for the parts in one search; each costs the text index up to 0.1 ms
 
 _LONGEST_NAME = 64  # longer words are data, such as base64, and no names
 _APART = " \ue000 "  # a word that nobody types, so that no phrase reaches into the next part
@@ -33,46 +37,67 @@ _RUN = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _DECOMPOSED = re.compile("[\u1100-\u11ff\u3099\u309a]")
 _WORD = re.compile(r"[^\W_]+")
-_LOWER, _UPPER = "a-zß-öø-ÿα-ωа-я", "A-ZÀ-ÖØ-ÞΑ-ΩА-Я"
-_HUMP = re.compile(
-    f"(?<=[{_LOWER}])(?=[{_UPPER}])|(?<=[{_LOWER}][0-9])(?=[{_UPPER}])"
-    f"|(?<=[{_UPPER}])(?=[{_UPPER}][{_LOWER}])"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that stand together; `prefix` frees the end of the last."""
+    """Words that stand together.
+
+    Attributes:
+        prefix: the last word may go on.
+        part: the word, a single one, may be any part of a word.
+    """
 
     words: tuple[str, ...]
-    prefix: bool
+    prefix: bool = False
+    part: bool = False
+
+    @property
+    def glob(self) -> str | None:
+        """Return what the vocabulary is asked for; None leaves the term to the text index."""
+        last = folded(self.words[-1])
+        if self.part:
+            return f"*{last}*"
+        # The vocabulary has no numbers, and is not searched by two letters.
+        known = self.prefix and len(last) >= SHORTEST_PART and not last.isdecimal()
+        return f"{last}*" if known else None
 
 
 def search_parts(source: str, error: str | None = None) -> str | None:
     """Return the parts of words in both texts, for the text index; None without any."""
     found: dict[str, None] = {}  # each part once
     for text in (source, error or ""):
-        if text.isascii() and not _HUMP.search(text):
-            continue
-        found.update(dict.fromkeys(_parts(text[:INDEXED_CHARACTERS])))
+        if not text.isascii():
+            found.update(dict.fromkeys(_parts(_composed(text[:INDEXED_CHARACTERS]))))
     return _APART.join(found) or None
 
 
 def _parts(text: str) -> Iterator[str]:
-    if not text.isascii():
-        text = _composed(text)
-        yield from (_name(c) for c in text if _is_symbol(c))
+    yield from (_name(c) for c in text if _is_symbol(c))
     for word in _WORD.findall(text):
-        runs = [word] if word.isascii() else _RUN.findall(word)
+        runs = _RUN.findall(word)
         for run in runs:
             if _IS_UNSPACED.match(run):
                 yield " ".join(run)
-                continue
-            humps = _HUMP.split(run) if len(run) <= _LONGEST_NAME else [run]
-            if len(humps) > 1:
-                yield from humps
-            if len(runs) > 1:
+            elif len(runs) > 1:
                 yield run
+
+
+def vocabulary(texts: Iterable[str]) -> set[str]:
+    """Return the words of all texts that are found by their parts, folded."""
+    found: set[str] = set()
+    for text in (text[:INDEXED_CHARACTERS] for text in texts):
+        if text.isascii():
+            found.update(_WORD.findall(text.lower()))
+            continue
+        for word in _WORD.findall(unicodedata.normalize("NFC", text)):
+            found.update(folded(run) for run in _RUN.findall(word) if not _IS_UNSPACED.match(run))
+    return {word for word in found if has_parts(word)}
+
+
+def has_parts(word: str) -> bool:
+    """Whether a word is found by its parts: long data and numbers are not."""
+    return SHORTEST_PART < len(word) <= _LONGEST_NAME and not word.isdecimal()
 
 
 def search_terms(text: str) -> tuple[Term, ...]:
@@ -84,11 +109,14 @@ def search_terms(text: str) -> tuple[Term, ...]:
         InvalidInput: the text holds no word or too many, or too short a prefix.
     """
     terms: list[Term] = []
-    for position, part in enumerate(_composed(text).split('"')):
-        for phrase in [part] if position % 2 else part.split():
+    for position, piece in enumerate(_composed(text).split('"')):
+        quoted = position % 2 == 1
+        for phrase in [piece] if quoted else piece.split():
             words = tuple(words_of(phrase, symbols=True))
             if words:
-                terms.append(Term(words, phrase.rstrip().endswith("*")))
+                prefix = phrase.rstrip().endswith("*")
+                part = not (quoted or prefix) and len(words) == 1
+                terms.append(Term(words, prefix, part and len(folded(words[0])) >= SHORTEST_PART))
     if not terms:
         raise InvalidInput(
             "The search text holds no word; give a letter, a digit or a symbol such as an emoji."
@@ -96,8 +124,8 @@ def search_terms(text: str) -> tuple[Term, ...]:
         )
     for term in terms:
         last = term.words[-1]
-        if term.prefix and last.isascii() and len(last) < SHORTEST_PREFIX:
-            raise InvalidInput(f"Give at least {SHORTEST_PREFIX} letters before '*', not {last!r}.")
+        if term.prefix and last.isascii() and len(last) < SHORTEST_PART:
+            raise InvalidInput(f"Give at least {SHORTEST_PART} letters before '*', not {last!r}.")
     if len(terms) > MOST_TERMS:
         raise InvalidInput(f"The search text has {len(terms)} words; {MOST_TERMS} is the most.")
     return tuple(piece for term in terms for piece in _pieces(term))
@@ -112,25 +140,64 @@ def _pieces(term: Term) -> Iterator[Term]:
         last = position == len(term.words) - 1
         for run in _RUN.findall(word):
             if _IS_UNSPACED.match(run):
-                yield Term(tuple(run), False)
+                yield Term(tuple(run))
             elif _is_symbol(run[0]):
-                yield Term((_name(run[0]),), False)
+                yield Term((_name(run[0]),))
             else:
-                yield Term((run,), term.prefix and last and word.endswith(run))
+                part = term.part and len(folded(run)) >= SHORTEST_PART
+                yield Term((run,), term.prefix and last and word.endswith(run), part)
 
 
-def fts_expression(text: str) -> str:
-    """Turn what a person typed into an FTS5 expression that cannot be malformed.
+def fts_expression(
+    terms: Sequence[Term], known: Sequence[Sequence[str]]
+) -> tuple[str, tuple[Term, ...]]:
+    """Return an FTS5 expression, and the terms that it leaves to `holds`.
+
+    A part that too many words hold is in so many rows that the newest with it are sooner
+    found by looking into them.
 
     Only letters and digits reach the expression, so nothing in it is an operator.
     Source: https://www.sqlite.org/fts5.html section 3.
 
-    Raises:
-        InvalidInput: the text holds no word or too many, or too short a prefix.
+    Args:
+        known: the words of the vocabulary for each term, MOST_WORDS + 1 if there are more.
     """
-    return " AND ".join(
-        f'"{" ".join(term.words)}"' + (" *" if term.prefix else "") for term in search_terms(text)
-    )
+    room = MOST_WORDS
+    wanted, left = [], []
+    for term, words in sorted(zip(terms, known, strict=True), key=lambda pair: len(pair[1])):
+        if len(words) <= room:
+            room -= len(words)
+            wanted.append(_alternatives(term, words))
+        elif len(term.words) == 1:
+            left.append(term)
+        else:
+            wanted.append(_with_prefix(term))
+    return " AND ".join(wanted), tuple(left)
+
+
+def _alternatives(term: Term, known: Sequence[str]) -> str:
+    if term.prefix and term.glob is None:
+        return _with_prefix(term)
+    *first, last = term.words
+    phrases = [f'"{" ".join((*first, word))}"' for word in dict.fromkeys((last, *known))]
+    return phrases[0] if len(phrases) == 1 else f"({' OR '.join(phrases)})"
+
+
+def _with_prefix(term: Term) -> str:
+    return f'"{" ".join(term.words)}" *'
+
+
+def holds(source: str, error: str | None, word: str, part: bool) -> bool:
+    """Whether a text has a folded word: as a part, or at the beginning of a word."""
+    return _has(source, word, part) or (error is not None and _has(error, word, part))
+
+
+def _has(text: str, word: str, part: bool) -> bool:
+    text = text[:INDEXED_CHARACTERS]
+    text = text.lower() if text.isascii() else folded(text)
+    if part or word not in text:
+        return word in text
+    return re.search(rf"(?<![^\W_{_UNSPACED}]){re.escape(word)}", text) is not None
 
 
 def words_of(text: str, symbols: bool = False) -> Iterator[str]:

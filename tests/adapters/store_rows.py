@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from blackroad_nb.core.execution import Execution, Status
+from blackroad_nb.core.search import vocabulary
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,16 +34,21 @@ def row(name: object, **changes: object) -> Execution:
 
 
 def problems(path: Path) -> list[str]:
-    """Return what is wrong with a database: its structure, its links, its text index."""
+    """Return what is wrong with a database: its structure, its links, its text indexes."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         found = [text for (text,) in connection.execute("PRAGMA integrity_check")]
         found += [str(link) for link in connection.execute("PRAGMA foreign_key_check")]
-        try:
-            connection.execute(
-                "INSERT INTO executions_text (executions_text, rank) VALUES ('integrity-check', 1)"
-            )
-        except sqlite3.DatabaseError as error:
-            found.append(f"text index: {error}")
+        for index in ("executions_text", "words_letters"):
+            try:
+                connection.execute(
+                    f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)"
+                )
+            except sqlite3.DatabaseError as error:
+                found.append(f"{index}: {error}")
+        known = {word for (word,) in connection.execute("SELECT word FROM words")}
+        rows = connection.execute("SELECT source, error FROM executions")
+        if lost := vocabulary(text for row in rows for text in row if text) - known:
+            found.append(f"words that no part finds: {lost}")
         (used,) = connection.execute("SELECT sum(executions) FROM usage_days").fetchone()
         (events,) = connection.execute("SELECT count(*) FROM usage_events").fetchone()
         if (used or 0) != events:

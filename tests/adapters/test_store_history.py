@@ -134,7 +134,11 @@ SOURCES = {
         ('"my values"', ["0"]),
         ("np.mean(", ["0"]),
         ("read*", ["1"]),
-        ("rea", []),
+        ("rea", ["1"]),
+        ("ead", ["1"]),
+        ("ea", []),
+        ('"rea"', []),
+        ("ead*", []),
         ('"pandas rea*"', ["1"]),
         ("grosse", []),
         ("größe", ["1"]),
@@ -159,7 +163,10 @@ SOURCES = {
         ("ータ", ["8"]),
         ("価格", ["8"]),
         ("価格price", ["8"]),
-        ("price", ["8"]),
+        ("price", ["8", "2"]),
+        ("価格pric", ["8"]),
+        ("rößE", ["1"]),
+        ("екс", ["4"]),
         ("😀", ["8"]),
         ("😀 텍", ["8"]),
         ("→", ["8"]),
@@ -168,8 +175,11 @@ SOURCES = {
         ("data", ["7"]),
         ("DATAFRAME", ["7"]),
         ("datafr*", ["7"]),
-        ("serv*", ["7"]),
-        ("ataframe", []),
+        ("serv", ["7"]),
+        ("serv*", []),
+        ("ataframe", ["7"]),
+        ("ame serve", ["7"]),
+        ("umpy eed", []),
         ("те*", ["4"]),
         ('"quoted words"', ["5"]),
         ('unbalanced "quoted words', ["5"][:0]),
@@ -188,6 +198,59 @@ def test_words_are_found_in_source_and_error(holds, text, expected):
         await store.record([execution(int(n), source=source) for n, source in SOURCES.items()])
         await store.record([execution(6, status=Status.ERROR, error="KeyError: 'needle'")])
         assert await found(store, text=text) == expected
+
+    holds(scenario)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("abcd" * 16, ["1"]),
+        ("bcda", ["1"]),
+        ("xyz" * 30, ["2"]),
+        ("yzx", []),
+        ("123456789", ["3"]),
+        ("1234", []),
+        ("1234*", ["3"]),
+        ("v12", ["4"]),
+        ("12x", ["4"]),
+        ("x34*", []),
+    ],
+)
+def test_numbers_and_long_data_are_found_whole(holds, text, expected):
+    async def scenario(store):
+        sources = ["abcd" * 16, "xyz" * 30, "n = 123456789", "v12x34"]
+        await store.record([execution(n, source=text) for n, text in enumerate(sources, 1)])
+        assert await found(store, text=text) == expected
+
+    holds(scenario)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name", 602),
+        ("NAME*", 2),
+        ("some*", 600),
+        ("naïve some", 1),
+        ("aiv some*", 1),
+        ("ame eedl", 1),
+        ("name some none", 0),
+        ('"x some*"', 300),
+        ('"name"', 1),
+    ],
+)
+def test_a_part_that_very_many_words_hold_is_found_everywhere(holds, text, expected):
+    """No cut at some number of words: what is found is complete."""
+
+    async def scenario(store):
+        rows = [execution(n, source=f"{'xy'[n % 2]} some{n:03}Name") for n in range(600)]
+        rows[7] = replace(rows[7], source="sóme7NAME naive", status=Status.ERROR, error="needle")
+        await store.record([*rows, execution(600, source="námes"), execution(601, source="name")])
+        query = HistoryQuery(text=text, limit=7)
+        whole = [e.id async for e in store.stream_history(query)]
+        assert len(whole) == expected
+        assert ids(await store.history(query)) == [i.removeprefix("execution-") for i in whole[:7]]
 
     holds(scenario)
 

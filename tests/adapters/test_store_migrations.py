@@ -58,7 +58,8 @@ def test_a_released_schema_becomes_the_fresh_one_and_keeps_its_rows(tmp_path, nu
         assert listed[1].metadata == {"tag": "ünïcode"}
         history = (await old.history(HistoryQuery())).items
         assert [e.id for e in history] == ["execution-3", "execution-2", "execution-1"]
-        assert (await old.history(HistoryQuery(text="needle"))).items == (history[1],)
+        for text in ("needle", "eedl", "yerr", "raceb"):
+            assert (await old.history(HistoryQuery(text=text))).items == (history[1],)
         assert [(t.key, t.executions) for t in await old.usage(UsageQuery("user"))] == [
             (None, 1),
             ("ada", 3),

@@ -54,7 +54,17 @@ def test_deleted_history_is_gone_from_the_disk(tmp_path):
         assert path.stat().st_size < full / 10  # while it is open
         for text in (b"swordfish", b"codfish", b"word599"):
             assert text not in held(path)
-        assert len((await store.history(HistoryQuery(text="needle"))).items) == 1
+        assert len((await store.history(HistoryQuery(text="eedl"))).items) == 1
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT word FROM words").fetchall() == [("needle",)]
+            # No letters either that the words could be put together from.
+            connection.execute(
+                "CREATE VIRTUAL TABLE temp.v USING fts5vocab(main, words_letters, row)"
+            )
+            letters = {term for (term,) in connection.execute("SELECT term FROM temp.v")}
+            assert letters == {"nee", "eed", "edl", "dle"}
+        await store.record([row("again", source="swordfish", started_at=LATER)])
+        assert len((await store.history(HistoryQuery(text="wordfis"))).items) == 1
         await store.close()
 
     asyncio.run(scenario())

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from blackroad_nb.core.search import holds
 from blackroad_nb.errors import StoreError
 
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -47,6 +48,7 @@ def connect(
         check_same_thread=not any_thread,
     )
     try:
+        connection.create_function("holds", 4, holds)
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA foreign_keys = ON")

@@ -5,6 +5,7 @@ Nothing here writes before the file has been recognised.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -22,7 +23,7 @@ from blackroad_nb.adapters.sqlite.faults import (
     primary_code,
     told_plainly,
 )
-from blackroad_nb.core.search import search_parts
+from blackroad_nb.core.search import search_parts, vocabulary
 from blackroad_nb.errors import StoreCorrupt, StoreError, StoreTooNew
 
 APPLICATION_ID = 0x42524E42  # "BRNB" in the file's header
@@ -180,7 +181,8 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOO
         return False
     # Source: https://www.sqlite.org/lang_altertable.html section 7, steps 1 and 12.
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.create_function("search_parts", 2, search_parts, deterministic=True)
+    connection.create_function("search_parts", 2, search_parts)
+    connection.create_function("vocabulary", 2, _vocabulary)
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = recognise(connection, path, schema)  # somebody else may have been faster
@@ -195,6 +197,10 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema = NOTEBOO
             connection.execute("ROLLBACK")
         connection.execute("PRAGMA foreign_keys = ON")
     return True
+
+
+def _vocabulary(source: str, error: str | None) -> str:
+    return json.dumps(list(vocabulary((source, error or ""))))
 
 
 def split_statements(script: str) -> Iterator[str]:

@@ -74,7 +74,8 @@ class SqliteReader:
         """One page, newest recorded first."""
         check_query(query)
         self._finish_left_behind()
-        return reads.history_page(self._read(reads.history(query)), query.limit)
+        known = self._read(reads.known_words(query))
+        return reads.history_page(self._read(reads.history(query, known)), query.limit)
 
     def _finish_left_behind(self) -> None:
         """Close the rows of processes that are gone, as any writer does when it opens the file.

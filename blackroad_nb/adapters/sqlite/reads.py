@@ -6,6 +6,7 @@ SQL to SQLite differs.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,7 @@ from blackroad_nb.core.history import (
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
-from blackroad_nb.core.search import fts_expression, words_of
+from blackroad_nb.core.search import MOST_WORDS, folded, fts_expression, search_terms, words_of
 from blackroad_nb.core.usage import UsageQuery, UsageTotal, check_usage_query, day_windows
 
 T = TypeVar("T")
@@ -76,12 +77,32 @@ def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebo
     return Page(found[:limit], place_after(last.updated_at, last.id))
 
 
-def history(query: HistoryQuery, most: int | None = None) -> Read[Execution]:
-    """Ask for `most` rows, by default one more than the page holds."""
+def known_words(query: HistoryQuery) -> Read[tuple[str, ...]]:
+    """Ask for the words that each term of a search stands for, before `history`."""
+    check_query(query)
+    terms = search_terms(query.text) if query.text is not None else ()
+    globs = json.dumps([term.glob for term in terms])
+    values: rows.Values = {"globs": globs, "most": MOST_WORDS + 1}
+    return Read(statements("words")["known"], values, lambda row: tuple(json.loads(row[0])))
+
+
+def history(
+    query: HistoryQuery, known: Sequence[Sequence[str]], most: int | None = None
+) -> Read[Execution]:
+    """Ask for `most` rows, by default one more than the page holds.
+
+    Args:
+        known: what `known_words` found.
+    """
     check_query(query)
     sql = statements("executions")
-    match = _match(query)
+    terms = search_terms(query.text) if query.text is not None else ()
+    expression, left = fts_expression(terms, known)
+    match = _match(query, expression)
     filters, values = _filters(query, "t.rowid" if match else "e.seq")
+    for number, term in enumerate(left):
+        filters += "\n" + sql["by_word"].format(number=number)
+        values |= {f"word_{number}": folded(term.words[0]), f"part_{number}": term.part}
     values["cursor"] = _END if query.cursor is None else query.cursor
     values["limit"] = query.limit + 1 if most is None else most
     if match:
@@ -129,13 +150,13 @@ def open_executions(process: str) -> Read[Execution]:
     return Read(text, {"process": process}, rows.execution_of)
 
 
-def _match(query: HistoryQuery) -> str | None:
+def _match(query: HistoryQuery, expression: str) -> str | None:
     """Return what to ask the text index, or None where a plain index answers better."""
     narrow = query.user or query.status
     folder = " ".join(words_of(query.root or ""))
-    if query.text is None and (query.run_id or (not narrow and (query.notebook_id or not folder))):
+    if not expression and (query.run_id or (not narrow and (query.notebook_id or not folder))):
         return None
-    parts = [f"{{source error parts}} : ({fts_expression(query.text)})"] if query.text else []
+    parts = [f"{{source error parts}} : ({expression})"] if expression else []
     if folder:
         # Words only, so it may find more; the filter on the path itself decides.
         parts.append(f'(path : ^"{folder}" OR scope : v{_hex(query.server or "")})')

@@ -20,6 +20,7 @@ from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
 from blackroad_nb.adapters.sqlite.joining import Membership, join, join_to_read, leave
 from blackroad_nb.adapters.sqlite.process import is_alive
+from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
@@ -167,7 +168,7 @@ class SqliteStore:
         plan = recording(executions, self._process)
 
         async def unit(connection: aiosqlite.Connection) -> int:
-            for write in plan.notebooks:
+            for write in (*plan.notebooks, plan.words):
                 if write.values:
                     await connection.executemany(write.sql, write.values)
             cursor = await connection.executemany(plan.executions.sql, plan.executions.values)
@@ -176,11 +177,15 @@ class SqliteStore:
         return int(await self._database.write(unit))
 
     async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
-        read = reads.history(query)
+        read = await self._search(query)
         if most_bytes is not None:
             found, more = await self._database.read_part(read, most_bytes)
             return reads.history_page(found, query.limit, more)
         return reads.history_page(await self._database.read(read), query.limit)
+
+    async def _search(self, query: HistoryQuery, most: int | None = None) -> Read[Execution]:
+        known = await self._database.read(reads.known_words(query)) if query.text else ()
+        return reads.history(query, known, most)
 
     async def output(self, execution_id: str) -> str | None:
         found = await self._database.read(reads.output(execution_id))
@@ -189,7 +194,7 @@ class SqliteStore:
     async def stream_history(self, query: HistoryQuery) -> AsyncIterator[Execution]:
         # Page by page, so that a slow reader never holds the log from being emptied.
         while True:
-            read = reads.history(query, most=_STREAM_ROWS)
+            read = await self._search(query, most=_STREAM_ROWS)
             found, _ = await self._database.read_part(read, _STREAM_BYTES)
             if not found:
                 return
@@ -207,18 +212,26 @@ class SqliteStore:
                 break
             after = found[-1]
         if total:
+            await self._merge("executions")
             await self._forget_words()
             await self._shrink()
         return total
 
-    async def _forget_words(self) -> None:
-        """Take deleted rows out of the text index, which else keeps their words for long.
+    async def _merge(self, noun: str) -> None:
+        """Take what was deleted out of a text index, which else keeps its words for long.
 
         Source: https://www.sqlite.org/fts5.html section 6.8 (merge).
         """
-        pages = -_MERGE_PAGES  # negative once: merge whatever there is
-        while await self._database.write(partial(_merged, pages=pages)) > 1:
+        sql, pages = statements(noun)["merge"], -_MERGE_PAGES  # negative once: whatever there is
+        while await self._database.write(partial(_merged, sql=sql, pages=pages)) > 1:
             pages = _MERGE_PAGES
+
+    async def _forget_words(self) -> None:
+        """Delete the words that no row holds any more; quick in an index just merged."""
+        after: int | None = 0
+        while after is not None:
+            after = await self._database.write(partial(_forgotten, after=after))
+        await self._merge("words")
 
     async def _shrink(self) -> None:
         """Give free pages back to the disk, some at a time, so that others get their turn."""
@@ -317,11 +330,21 @@ async def _changed(connection: aiosqlite.Connection, sql: str, values: rows.Valu
     return cursor.rowcount
 
 
-async def _merged(connection: aiosqlite.Connection, pages: int) -> int:
-    """Merge some of the text index; a return below 2 says that nothing is left to do."""
+async def _merged(connection: aiosqlite.Connection, sql: str, pages: int) -> int:
+    """Merge some of a text index; a return below 2 says that nothing is left to do."""
     before = connection.total_changes
-    await connection.execute(statements("executions")["merge"], {"pages": pages})
+    await connection.execute(sql, {"pages": pages})
     return connection.total_changes - before
+
+
+async def _forgotten(connection: aiosqlite.Connection, after: int) -> int | None:
+    """Go through some words behind `after`; returns the last one, None behind the end."""
+    sql = statements("words")
+    values = {"after": after, "most": _SLICE}
+    (row,) = await connection.execute_fetchall(sql["slice_end"], values)
+    if row[0] is not None:
+        await connection.execute(sql["forget"], {"after": after, "end": row[0]})
+    return None if row[0] is None else int(row[0])
 
 
 async def _freed(connection: aiosqlite.Connection) -> int:

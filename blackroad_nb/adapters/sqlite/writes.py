@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.turn import WriteTurn
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, name_for
+from blackroad_nb.core.search import vocabulary
 
 LEFT_BEHIND = "The process that watched this execution ended before it did."
 RUN_LEFT_BEHIND = "The process that carried out this run ended before it did."
@@ -33,6 +35,7 @@ class Recording:
     """What recording a batch takes, in this order; `executions` counts what was new."""
 
     notebooks: tuple[Write, ...]
+    words: Write
     executions: Write
 
 
@@ -56,16 +59,16 @@ def recording(executions: Sequence[Execution], process: str) -> Recording:
         if key is not None
     ]
     touched = [{"id": key, "at": at} for key, at in known.items()]
+    values = [rows.execution_values(execution, process) for execution in executions]
+    texts = (row[column] for row in values for column in ("source", "error") if row[column])
     return Recording(
         notebooks=(
             Write(notebooks["register"], registered),
             Write(notebooks["register_again"], again),
             Write(notebooks["touch"], touched),
         ),
-        executions=Write(
-            statements("executions")["record"],
-            [rows.execution_values(execution, process) for execution in executions],
-        ),
+        words=Write(statements("words")["learn"], [{"words": json.dumps(list(vocabulary(texts)))}]),
+        executions=Write(statements("executions")["record"], values),
     )
 
 
@@ -110,6 +113,7 @@ def _close_rows(connection: sqlite3.Connection, process: str) -> None:
     pending = read.all(connection.execute(read.sql, read.values).fetchall())
     killed = [replace(e, status=Status.KILLED, error=e.error or LEFT_BEHIND) for e in pending]
     plan = recording(killed, process)
-    connection.executemany(plan.executions.sql, plan.executions.values)
+    for write in (plan.words, plan.executions):
+        connection.executemany(write.sql, write.values)
     values = {"process": process, "message": RUN_LEFT_BEHIND}
     connection.execute(statements("runs")["close_open"], values)

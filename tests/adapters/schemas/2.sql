@@ -103,7 +103,17 @@ CREATE TABLE "notebooks" (
 
 CREATE VIRTUAL TABLE executions_text USING fts5 (
     source, error, parts, path, scope,
-    content = 'executions_searchable', content_rowid = 'seq', columnsize = 0, prefix = '3'
+    content = 'executions_searchable', content_rowid = 'seq', columnsize = 0
+);
+
+CREATE TABLE words (
+    id   INTEGER PRIMARY KEY,
+    word TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE VIRTUAL TABLE words_letters USING fts5 (
+    word,
+    content = 'words', content_rowid = 'id', columnsize = 0, detail = none, tokenize = 'trigram'
 );
 
 CREATE VIEW executions_searchable AS
@@ -154,6 +164,10 @@ INSERT INTO notebooks VALUES ('notebook-1', 'Prices', '/data/prices.ipynb', 'pyt
 
 INSERT INTO notebooks VALUES ('b1977245-5fed-4223-a5dc-52dd50241319', 'ran by itself', '/data/ran by itself.ipynb', 'python3', '2026-03-01T12:00:03.000000+00:00', '2026-03-01T12:00:03.000000+00:00', 0, '{}');
 
+INSERT INTO words (word) VALUES ('print'), ('raise'), ('keyerror'), ('needle'), ('traceback'), ('while'), ('true'), ('pass');
+
+INSERT INTO words_letters (words_letters) VALUES ('rebuild');
+
 INSERT INTO executions_text (executions_text) VALUES ('rebuild');
 INSERT INTO executions_text (executions_text, rank) VALUES ('automerge', 8);
 
@@ -201,6 +215,14 @@ WHEN substr(new.started_at, 1, 10) <> substr(old.started_at, 1, 10) BEGIN
     VALUES (substr(new.started_at, 1, 10), new.seq, new.seq)
     ON CONFLICT (day) DO UPDATE
         SET first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq);
+END;
+
+CREATE TRIGGER words_insert AFTER INSERT ON words BEGIN
+    INSERT INTO words_letters (rowid, word) VALUES (new.id, new.word);
+END;
+
+CREATE TRIGGER words_delete AFTER DELETE ON words BEGIN
+    INSERT INTO words_letters (words_letters, rowid, word) VALUES ('delete', old.id, old.word);
 END;
 
 CREATE TRIGGER executions_text_insert AFTER INSERT ON executions BEGIN

@@ -1,7 +1,8 @@
 -- Large columns last: SQLite finds a column behind a large one by reading the large one
 -- through. The text index learns parts of words and folders, and defaults are declared.
 -- Run with foreign keys off, so that dropping a table deletes nothing elsewhere.
--- search_parts() is ours, registered for the migration alone; see core/search.py.
+-- search_parts() and vocabulary() are ours, registered for the migration alone; see
+-- core/search.py.
 
 DROP VIEW executions_searchable;
 DROP TABLE executions_text;
@@ -106,16 +107,36 @@ SELECT
         || CASE WHEN path LIKE '/%' THEN '' ELSE ' v' || hex(server) END AS scope
 FROM executions;
 
--- Three letters is the shortest prefix that a search may ask for: each further length
--- indexed costs a seventh of the recording rate.
 CREATE VIRTUAL TABLE executions_text USING fts5 (
     source, error, parts, path, scope,
-    content = 'executions_searchable', content_rowid = 'seq', columnsize = 0, prefix = '3'
+    content = 'executions_searchable', content_rowid = 'seq', columnsize = 0
 );
 
 -- Fewer, larger merges: writing is a tenth cheaper, and searching not slower.
 INSERT INTO executions_text (executions_text, rank) VALUES ('automerge', 8);
 INSERT INTO executions_text (executions_text) VALUES ('rebuild');
+
+-- Each word of the text once, so that the words that hold some letters are found at once.
+CREATE TABLE words (
+    id   INTEGER PRIMARY KEY,
+    word TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE VIRTUAL TABLE words_letters USING fts5 (
+    word,
+    content = 'words', content_rowid = 'id', columnsize = 0, detail = none, tokenize = 'trigram'
+);
+
+CREATE TRIGGER words_insert AFTER INSERT ON words BEGIN
+    INSERT INTO words_letters (rowid, word) VALUES (new.id, new.word);
+END;
+
+CREATE TRIGGER words_delete AFTER DELETE ON words BEGIN
+    INSERT INTO words_letters (words_letters, rowid, word) VALUES ('delete', old.id, old.word);
+END;
+
+INSERT OR IGNORE INTO words (word)
+SELECT value FROM executions, json_each(vocabulary(source, error));
 
 -- Spelt out, not selected from the view: this is what every row pays for.
 CREATE TRIGGER executions_text_insert AFTER INSERT ON executions BEGIN

@@ -93,6 +93,10 @@ AND (
     OR (e.path IS NULL OR e.path NOT LIKE '/%') AND e.server = :server
 )
 
+-- name: by_word
+-- Ours, see core/search.py.
+AND holds(e.source, e.error, :word_{number}, :part_{number})
+
 -- name: before_until
 -- One bound instead of two: the text index uses only the first it is given.
 min(
