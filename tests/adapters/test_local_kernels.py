@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -414,3 +416,25 @@ def test_an_end_that_did_not_arrive_is_said_in_the_cell(install: Any, tmp_path: 
         assert "did not arrive" in note["text"]
 
     use(scenario)
+
+
+def test_outputs_are_freed_with_their_run_and_wait_for_no_collector(tmp_path: Path) -> None:
+    class Watcher:
+        def change(self, index: int) -> None:
+            """Stand for the notebook that a run writes."""
+
+    async def scenario(runner: LocalKernelRunner) -> None:
+        session = await runner.start("python3", tmp_path, str(tmp_path / "a.ipynb"))
+        cell, watcher = code_cell("print('x' * 100)", "c"), Watcher()
+        gone = weakref.ref(watcher)
+        await session.run_cell(cell, 0, CellLimits(), lambda _: None, watcher.change)
+        await session.close()
+        del watcher
+        assert gone() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        use(scenario)
+    finally:
+        gc.enable()

@@ -204,6 +204,15 @@ class OutputClient(NotebookClient):
         finally:
             self.nb = cells
 
+    def release(self) -> None:
+        """Let go of all outputs; no message may come any more.
+
+        This object refers to itself, so it waits for the garbage collector, which may not
+        come for many runs. What it held would wait with it.
+        """
+        self.current, self.on_output, self.nb = None, lambda _: None, {"cells": {}}
+        self.reset_execution_trackers()
+
     def _update_display_id(self, display_id: str, msg: Message) -> None:
         before = self._updates.get(display_id, 0)
         if msg["msg_type"] == "update_display_data" and self._size > before:

@@ -50,6 +50,7 @@ class KernelSession:
         self._busy = False  # running something that nobody has stopped
         self._silent_since = monotonic()
         self._tasks: list[asyncio.Task[None]] = []
+        self._release: Callable[[], None] = lambda: None  # lets go of the notebook
 
     # life --------------------------------------------------------------------------
 
@@ -69,6 +70,7 @@ class KernelSession:
         greeting = asyncio.create_task(self._greet())
         await asyncio.sleep(0)  # it has asked
         self._outputs = _output_client(self._client)
+        self._release = self._outputs.release
         died = asyncio.create_task(self.host.died.wait())
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -99,6 +101,7 @@ class KernelSession:
         # Not `stop_channels`: to stop the others it would connect them first.
         for channel in (self._client.shell_channel, self._client.iopub_channel):
             channel.stop()
+        self._release()
 
     def _ask_to_stop(self) -> None:
         message = self._client.session.msg("shutdown_request", {"restart": False})
