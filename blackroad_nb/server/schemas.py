@@ -56,6 +56,7 @@ TIME: Schema = {"type": "string", "format": "date-time"}
 MOMENT: Schema = {
     "type": "string",
     "format": "moment",
+    "anyOf": [{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,4}[smhdw]$"}],
     "description": "A date, a time, or an age such as `7d` or `12h`; UTC when it names no zone.",
     "examples": ["2026-11-01T09:30:00Z", "2026-11-01", "7d"],
 }
