@@ -337,6 +337,7 @@ def _within(event: UsageEvent, query: UsageQuery) -> bool:
         (query.user is None or event.subject == query.user)
         and (query.since is None or event.occurred_at >= query.since)
         and (query.until is None or event.occurred_at < query.until)
+        and (query.root is None or is_below(event.path or "", query.root))
     )
 
 

@@ -45,12 +45,17 @@ class UsageTotal:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """Sum usage over `[since, until)` by `user`, `notebook` (its path) or `day` (UTC)."""
+    """Sum usage over `[since, until)` by `user`, `notebook` (its path) or `day` (UTC).
+
+    Attributes:
+        root: only what ran in files in this folder.
+    """
 
     by: str = "day"
     user: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

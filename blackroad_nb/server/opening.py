@@ -150,7 +150,7 @@ class OpeningStore:
         return await (await self.opened()).delete_history(older_than, self._below(only))
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
-        return await (await self.opened()).usage(query)
+        return await (await self.opened()).usage(replace(query, root=self._root))
 
     # runs ----------------------------------------------------------------------
     async def put_run(self, run: Run) -> None:

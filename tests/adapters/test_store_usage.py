@@ -39,6 +39,9 @@ def test_usage_is_summed_over_the_window(holds):
         assert await store.usage(UsageQuery("notebook", user="ada")) == (
             UsageTotal("/data/1.ipynb", 2, 2000),
         )
+        assert await total(root="/data") == await total(root="/") == 4
+        assert await total(root="/data", user="ada", since=NOON + SECOND) == 1
+        assert await total(root="/dat") == await total(root="/data/1.ipynb") == 0
         assert await total(since=NOON, until=NOON) == 0
         assert await total(since=NOON + SECOND) == 3
         assert await total(until=NOON + DAY) == 2

@@ -157,6 +157,9 @@ async def test_what_belongs_to_files_elsewhere_stays_out_of_reach(
         assert "console-1" in ids
         assert not {"elsewhere", "console-0"} & ids
     assert b"elsewhere" not in (await api("GET", "history", format="jsonl")).body
+    assert b"elsewhere" not in (await api("GET", "usage", by="notebook")).body
+    days = (await api("GET", "usage", by="day")).json["items"]
+    assert sum(day["executions"] for day in days) == len(recorded)
     for route in ("notebooks", "executions"):
         listed = (await api("GET", route)).json["items"]
         assert elsewhere not in {item["path"] for item in listed}

@@ -202,7 +202,7 @@ def usage(query: UsageQuery) -> Read[UsageTotal]:
     check_usage_query(query)
     sql = statements("usage")
     windows = day_windows(query.since, query.until)
-    values = {
+    values: rows.Values = {
         "first_day": windows.first_day,
         "end_day": windows.end_day,
         "head_since": rows.moment_text(windows.head[0]),
@@ -210,10 +210,15 @@ def usage(query: UsageQuery) -> Read[UsageTotal]:
         "tail_since": rows.moment_text(windows.tail[0]),
         "tail_until": rows.moment_text(windows.tail[1]),
     }
+    filters = []
     if query.user is not None:
+        filters.append(sql["by_user"])
         values["user"] = rows.text(query.user)
-    filters = "" if query.user is None else sql["by_user"]
-    text = sql["total"].format(key=_GROUPS[query.by], filters=filters)
+    if query.root is not None:
+        filters.append(sql["by_root"])
+        values |= _below(query.root)
+    where = f"WHERE {' AND '.join(filters)}" if filters else ""
+    text = sql["total"].format(key=_GROUPS[query.by], filters=where)
     return Read(text, values, rows.usage_total_of)
 
 

@@ -19,4 +19,7 @@ GROUP BY 1
 ORDER BY 1
 
 -- name: by_user
-WHERE subject = :user
+subject = :user
+
+-- name: by_root
+path >= :below AND path < :beyond
