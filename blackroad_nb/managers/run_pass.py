@@ -256,7 +256,10 @@ class RunPass:
         if missing is not None:
             self._note_missing(missing)
         await self._keep(wait=missing is None)
+        told = len(self._notes)
         await ending
+        if len(self._notes) > told:  # what is to be said of the kernel came after the run was kept
+            self._around.writer.put_run(bare(self.snapshot()))
 
     async def _keep(self, wait: bool) -> None:
         """Store the run as it ended. What cannot be stored now is tried again later."""
@@ -268,9 +271,10 @@ class RunPass:
 
     def _note_missing(self, missing: Missing) -> None:
         count = missing.executions
-        rows = "1 row is" if count == 1 else f"{count} rows are"
-        what = rows if count else "The run itself is"
-        self._notes.append(f"{what} missing in the history: {missing.reason}")
+        rows = "1 row was" if count == 1 else f"{count} rows were"
+        what = rows if count else "The run itself was"
+        # On a server they may come later, so that is what can be said for good.
+        self._notes.append(f"{what} not in the history when the run ended: {missing.reason}")
         deleted = missing.code == NotebookNotFound.code  # on purpose, so nothing failed
         if self._run.status is RunStatus.SUCCESS and not deleted:
             self._run = replace(self._run, code=missing.code)

@@ -563,7 +563,7 @@ def test_rows_that_are_missing_in_the_history_are_an_exit_code_of_their_own(cli,
     assert "kept" in done.out
     assert done.complaint == (
         "every cell succeeded, but the history is not complete. "
-        "1 row is missing in the history: The disk is full."
+        "1 row was not in the history when the run ended: The disk is full."
     )
     assert "kept" in Path(path).read_text()
     done = cli("execute", path, "--json", program=program)

@@ -966,8 +966,8 @@ def test_a_store_that_recovers_in_time_loses_nothing(tmp_path: Path, error: Stor
 @pytest.mark.parametrize(
     ("cells", "error", "said"),
     [
-        (1, FULL, "1 row is missing in the history: The disk is full."),
-        (2, BUSY, "2 rows are missing in the history: The database is busy."),
+        (1, FULL, "1 row was not in the history when the run ended: The disk is full."),
+        (2, BUSY, "2 rows were not in the history when the run ended: The database is busy."),
     ],
 )
 def test_a_broken_store_stops_no_cell_and_is_tried_again_after_the_run(
@@ -995,7 +995,7 @@ def test_an_error_of_a_cell_is_not_hidden_by_one_of_the_store(tmp_path: Path) ->
     async def scenario(bench: RunBench) -> None:
         run = await bench.run(await bench.notebook("1/0"))
         assert (run.status, run.code) == (RunStatus.ERROR, None)
-        assert "1 row is missing" in (run.message or "")
+        assert "1 row was not in the history" in (run.message or "")
 
     play(tmp_path, scenario, store=BrokenStore(10**9, FULL), writing=IMPATIENT)
 
@@ -1091,6 +1091,35 @@ def test_a_kernel_that_fails_unforeseen_still_ends_the_run(tmp_path: Path, metho
             assert bench.texts() == ["a\n"]
 
     play(tmp_path, scenario, kernels=FaultyKernels(method))
+
+
+def test_a_kernel_that_ends_badly_after_the_run_was_kept_is_told_in_the_store(
+    tmp_path: Path,
+) -> None:
+    class Late(FakeKernelRunner):
+        async def start(self, *arguments: Any, **options: Any) -> RunningKernel:
+            kernel = await super().start(*arguments, **options)
+
+            async def close(shutdown: bool = True) -> None:
+                while not (await bench.store.list_runs()).items[0].status.final:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                self.live.clear()
+                raise OSError("nobody foresaw this")
+
+            kernel.close = close  # type: ignore[method-assign]
+            return kernel
+
+    async def scenario(opened: RunBench) -> None:
+        nonlocal bench
+        bench = opened
+        run = await check_that_it_ends(bench)
+        assert run.status is RunStatus.SUCCESS
+        assert "nobody foresaw this" in (run.message or "")
+        await bench.writer.flush()
+        assert await bench.store.get_run(run.id) == bare(run)
+
+    bench: RunBench
+    play(tmp_path, scenario, kernels=Late())
 
 
 @pytest.mark.parametrize("method", ["put_run", "record", "update_notebook"])
