@@ -44,6 +44,9 @@ class StreamText:
 
     def add(self, text: str) -> None:
         """Append what the kernel wrote."""
+        if "\b" not in text:
+            self._append(text)
+            return
         for piece in _BACKSPACES.split(text):
             if piece.startswith("\b"):
                 self._drop_last(len(piece))

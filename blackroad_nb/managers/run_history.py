@@ -45,11 +45,22 @@ def _is_large(outputs: Sequence[Mapping[str, Any]]) -> bool:
 
 def _stored_output(outputs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     try:
-        texts = [json.dumps(output, ensure_ascii=False) for output in outputs]
+        texts = [_as_json(output) for output in outputs]
     except (RecursionError, TypeError, ValueError) as error:
         kept = [_note(f"The outputs of this cell cannot be kept: {error}.")]
         return kept, json.dumps(kept)
     return outputs, _bounded([encodable(text) for text in texts])
+
+
+def _as_json(output: Mapping[str, Any]) -> str:
+    """Write an output as JSON; text that is too large is left as it is, for it is left out.
+
+    To write a hundred megabytes takes long, and other threads wait meanwhile.
+    """
+    text = output.get("text")
+    if isinstance(text, str) and len(text) > OUTPUT_BYTES:
+        return text
+    return json.dumps(output, ensure_ascii=False)
 
 
 def _bounded(texts: Sequence[str]) -> str:
