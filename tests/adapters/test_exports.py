@@ -616,7 +616,7 @@ def test_a_worker_that_dies_is_replaced() -> None:
         process = exporter._workers[0]._process
         assert process is not None
         task = asyncio.create_task(exporter.export(stuck, "x", "html", trusted=False))
-        await asyncio.sleep(0)  # the request is with its thread
+        await asyncio.to_thread(await_state, process.pid, "R")  # it converts
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(ExportFailed, match="export process ended"):
             await task
