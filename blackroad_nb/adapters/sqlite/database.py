@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,7 @@ from blackroad_nb.errors import StoreBusy, StoreError, StoreFull
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Unit = Callable[[aiosqlite.Connection], Awaitable[Any]]
+Unit = Callable[[sqlite3.Connection], T]
 
 _READERS = 3
 _MOST_UNITS = 200  # in one transaction
@@ -41,7 +41,7 @@ _LARGE_ROW = 64 * 1024  # characters; rows like these come one by one
 
 @dataclass(slots=True)
 class _Waiting:
-    unit: Unit
+    unit: Unit[Any]
     done: asyncio.Future[Any]
 
 
@@ -66,17 +66,18 @@ class Database:
         self.notice: str | None = None  # what users should know although all works
         self._life = asyncio.create_task(self._live(), name="blackroad-store-writer")
 
-    async def write(self, unit: Unit) -> Any:
-        """Carry out `unit` within a transaction; returns once it is durable."""
+    async def write(self, unit: Unit[T]) -> T:
+        """Carry out `unit` within a transaction, in a thread; returns once it is durable."""
         if self._closing:
             raise StoreError("The database was closed.")
         if self._refusal is not None:
             raise self._refusal
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
         self._queue.put_nowait(waiting)
-        return await waiting.done
+        done: T = await waiting.done
+        return done
 
-    async def write_through(self, unit: Unit) -> Any:
+    async def write_through(self, unit: Unit[T]) -> T:
         """Carry out `unit`, then empty the log into the file as far as readers allow."""
         self._emptying = True
         return await self.write(unit)
@@ -163,15 +164,17 @@ class Database:
                 if not waiting.done.done():
                     waiting.done.set_result(result)
 
-    async def _transaction(self, units: Sequence[Unit]) -> list[Any]:
+    async def _transaction(self, units: Sequence[Unit[Any]]) -> list[Any]:
         await self._follow_file()
         async with self._writing_turn():
             if self._writer is None:
                 self._writer = await self._connect("rw")
-            results = await _in_transaction(self._writer, units)
+                # A batch passes a temporary table: no temporary file may fail it.
+                await self._writer.execute_fetchall("PRAGMA temp_store = MEMORY")
+            results = await _visit(self._writer, _in_transaction, units)
             if self._emptying:
                 self._emptying = False
-                await _empty_log(self._writer, self._busy_seconds)
+                await _visit(self._writer, _empty_log, self._busy_seconds)
             return results
 
     @contextlib.asynccontextmanager
@@ -257,23 +260,37 @@ async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
     return await connection
 
 
-async def _in_transaction(writer: aiosqlite.Connection, units: Sequence[Unit]) -> list[Any]:
-    await writer.execute_fetchall("BEGIN IMMEDIATE")
+async def _visit(
+    connection: aiosqlite.Connection, action: Callable[..., T], *arguments: object
+) -> T:
+    """Carry out an action as a whole in a connection's thread.
+
+    The way there and back takes longer than most statements, so aiosqlite's own methods,
+    which go there for each, would make a transaction of one row twice as dear.
+    """
+    return await connection._execute(action, connection._conn, *arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _in_transaction(connection: sqlite3.Connection, units: Sequence[Unit[Any]]) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        results = [await unit(writer) for unit in units]
-        await writer.execute_fetchall("COMMIT")
+        results = [unit(connection) for unit in units]
+        connection.execute("COMMIT")
     finally:
-        if writer.in_transaction:  # SQLite may have rolled back by itself
-            await writer.execute_fetchall("ROLLBACK")
+        if connection.in_transaction:  # SQLite may have rolled back by itself
+            connection.execute("ROLLBACK")
     return results
 
 
-async def _empty_log(writer: aiosqlite.Connection, busy_seconds: float) -> None:
+def _empty_log(connection: sqlite3.Connection, busy_seconds: float) -> None:
     """Let the file take its size and cut the log, without waiting for readers."""
-    await writer.execute_fetchall("PRAGMA busy_timeout = 0")
-    with contextlib.suppress(sqlite3.OperationalError):
-        await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-    await writer.execute_fetchall(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.OperationalError:
+        pass  # a reader holds it; the next one who writes empties it
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
 
 
 def _size(row: Iterable[Any]) -> int:

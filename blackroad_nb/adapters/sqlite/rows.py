@@ -24,7 +24,9 @@ _WHOLE = 2**63
 
 def moment_text(moment: datetime) -> str:
     """Write a time so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")
 
 
 def optional_moment_text(moment: datetime | None) -> str | None:

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
 from blackroad_nb.adapters.sqlite import reads, rows
 from blackroad_nb.adapters.sqlite.connection import BUSY_SECONDS
 from blackroad_nb.adapters.sqlite.database import Database
@@ -22,7 +20,7 @@ from blackroad_nb.adapters.sqlite.joining import Membership, join, join_to_read,
 from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.adapters.sqlite.statements import statements
-from blackroad_nb.adapters.sqlite.writes import recording
+from blackroad_nb.adapters.sqlite.writes import record
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import HistoryQuery, Page, check_limit
 from blackroad_nb.core.kernel import RegisteredKernel
@@ -98,13 +96,13 @@ class SqliteStore:
     async def add_notebook(self, notebook: Notebook) -> None:
         values = rows.notebook_values(notebook)
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> None:
             with _taken(
                 NotebookExists(
                     f"{notebook.path!r} is registered already; list the notebooks to see its id."
                 )
             ):
-                await connection.execute_fetchall(statements("notebooks")["insert"], values)
+                connection.execute(statements("notebooks")["insert"], values)
 
         await self._database.write(unit)
 
@@ -129,13 +127,13 @@ class SqliteStore:
     async def update_notebook(self, notebook: Notebook) -> None:
         values = rows.notebook_values(notebook)
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> None:
             with _taken(
                 NotebookExists(
                     f"{notebook.path!r} is registered already; list the notebooks to see its id."
                 )
             ):
-                if not await _changed(connection, statements("notebooks")["update"], values):
+                if not _changed(connection, statements("notebooks")["update"], values):
                     raise _no_notebook(notebook.id)
 
         await self._database.write(unit)
@@ -145,9 +143,9 @@ class SqliteStore:
         while found := await self._database.read(reads.rows_of_notebook(notebook_id, _SLICE)):
             await self._delete_rows(found)
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> None:
             sql = statements("notebooks")["delete"]
-            if not await _changed(connection, sql, {"id": notebook_id}):
+            if not _changed(connection, sql, {"id": notebook_id}):
                 raise _no_notebook(notebook_id)
 
         await self._database.write(unit)
@@ -165,16 +163,9 @@ class SqliteStore:
     async def record(self, executions: Sequence[Execution]) -> int:
         if not executions:
             return 0
-        plan = recording(executions, self._process)
-
-        async def unit(connection: aiosqlite.Connection) -> int:
-            for write in (*plan.notebooks, plan.words):
-                if write.values:
-                    await connection.executemany(write.sql, write.values)
-            cursor = await connection.executemany(plan.executions.sql, plan.executions.values)
-            return cursor.rowcount
-
-        return int(await self._database.write(unit))
+        return await self._database.write(
+            lambda connection: record(connection, executions, self._process)
+        )
 
     async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
         read = await self._search(query)
@@ -242,7 +233,7 @@ class SqliteStore:
     async def _delete_rows(self, found: Sequence[int]) -> int:
         values = {"found": json.dumps(found)}
         sql = statements("executions")["delete"]
-        return int(await self._database.write(lambda connection: _changed(connection, sql, values)))
+        return await self._database.write(lambda connection: _changed(connection, sql, values))
 
     async def usage(self, query: UsageQuery) -> tuple[UsageTotal, ...]:
         return await self._database.read(reads.usage(query))
@@ -251,9 +242,9 @@ class SqliteStore:
     async def put_run(self, run: Run) -> None:
         values = rows.run_values(run, self._process)
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> None:
             with _taken(_no_notebook(run.notebook_id)):
-                await connection.execute_fetchall(statements("runs")["put"], values)
+                connection.execute(statements("runs")["put"], values)
 
         await self._database.write(unit)
 
@@ -277,9 +268,9 @@ class SqliteStore:
     async def add_kernel(self, kernel: RegisteredKernel) -> None:
         values = rows.kernel_values(kernel)
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> None:
             with _taken(KernelExists(f"A kernel {kernel.name!r} is registered already.")):
-                await connection.execute_fetchall(statements("kernels")["insert"], values)
+                connection.execute(statements("kernels")["insert"], values)
 
         await self._database.write(unit)
 
@@ -287,8 +278,8 @@ class SqliteStore:
         return await self._database.read(reads.list_kernels())
 
     async def delete_kernel(self, name: str) -> None:
-        async def unit(connection: aiosqlite.Connection) -> None:
-            if not await _changed(connection, statements("kernels")["delete"], {"name": name}):
+        def unit(connection: sqlite3.Connection) -> None:
+            if not _changed(connection, statements("kernels")["delete"], {"name": name}):
                 raise KernelNotFound(f"No kernel {name!r} was registered here.")
 
         await self._database.write(unit)
@@ -297,10 +288,10 @@ class SqliteStore:
     async def check(self) -> None:
         await self._database.read(reads.list_notebooks(1, None))
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> None:
             # Writing the version again changes nothing and still takes a page to the disk.
-            version = await _single(connection, "PRAGMA user_version")
-            await connection.execute_fetchall(f"PRAGMA user_version = {version:d}")
+            version = _single(connection, "PRAGMA user_version")
+            connection.execute(f"PRAGMA user_version = {version:d}")
 
         await self._database.write(unit)
 
@@ -325,36 +316,36 @@ def _taken(error: Exception) -> Iterator[None]:
         raise error from None
 
 
-async def _changed(connection: aiosqlite.Connection, sql: str, values: rows.Values) -> int:
-    cursor = await connection.execute(sql, values)
+def _changed(connection: sqlite3.Connection, sql: str, values: rows.Values) -> int:
+    cursor = connection.execute(sql, values)
     return cursor.rowcount
 
 
-async def _merged(connection: aiosqlite.Connection, sql: str, pages: int) -> int:
+def _merged(connection: sqlite3.Connection, sql: str, pages: int) -> int:
     """Merge some of a text index; a return below 2 says that nothing is left to do."""
     before = connection.total_changes
-    await connection.execute(sql, {"pages": pages})
+    connection.execute(sql, {"pages": pages})
     return connection.total_changes - before
 
 
-async def _forgotten(connection: aiosqlite.Connection, after: int) -> int | None:
+def _forgotten(connection: sqlite3.Connection, after: int) -> int | None:
     """Go through some words behind `after`; returns the last one, None behind the end."""
     sql = statements("words")
     values = {"after": after, "most": _SLICE}
-    (row,) = await connection.execute_fetchall(sql["slice_end"], values)
+    (row,) = connection.execute(sql["slice_end"], values)
     if row[0] is not None:
-        await connection.execute(sql["forget"], {"after": after, "end": row[0]})
+        connection.execute(sql["forget"], {"after": after, "end": row[0]})
     return None if row[0] is None else int(row[0])
 
 
-async def _freed(connection: aiosqlite.Connection) -> int:
+def _freed(connection: sqlite3.Connection) -> int:
     """Free some pages and return how many are left."""
-    await connection.execute_fetchall(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
-    return int(await _single(connection, "PRAGMA freelist_count"))
+    connection.execute(f"PRAGMA incremental_vacuum({_FREED_PAGES})").fetchall()
+    return int(_single(connection, "PRAGMA freelist_count"))
 
 
-async def _single(connection: aiosqlite.Connection, sql: str) -> Any:
-    (row,) = await connection.execute_fetchall(sql)
+def _single(connection: sqlite3.Connection, sql: str) -> Any:
+    (row,) = connection.execute(sql)
     return row[0]
 
 

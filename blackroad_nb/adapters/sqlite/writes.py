@@ -1,11 +1,12 @@
-"""Changes that take several statements, as values that any connection can carry out."""
+"""Changes that take several statements, for whoever holds a connection."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from posixpath import isabs
 from uuid import uuid4
@@ -20,27 +21,35 @@ from blackroad_nb.core.search import vocabulary
 
 LEFT_BEHIND = "The process that watched this execution ended before it did."
 RUN_LEFT_BEHIND = "The process that carried out this run ended before it did."
+_MOST_ROWS = 64  # in one statement; older SQLite takes 32,766 values
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One statement and the rows it is carried out for."""
+def record(connection: sqlite3.Connection, executions: Sequence[Execution], process: str) -> int:
+    """Store executions within an open transaction, and register their notebooks.
 
-    sql: str
-    values: list[rows.Values]
+    Returns:
+        How many rows were new, or finished one that was pending.
+    """
+    _register(connection, executions)
+    values = [rows.execution_values(execution, process) for execution in executions]
+    texts = (row[column] for row in values for column in ("source", "error") if row[column])
+    words = json.dumps(list(vocabulary(texts)))
+    connection.execute(statements("words")["learn"], {"words": words})
+    stored, first = 0, 0
+    while left := len(values) - first:
+        count = min(1 << (left.bit_length() - 1), _MOST_ROWS)  # few texts, which stay prepared
+        part = values[first : first + count]
+        cursor = connection.execute(
+            _record_statement(tuple(part[0]), count),
+            [value for row in part for value in row.values()],
+        )
+        stored += cursor.rowcount
+        first += count
+    return stored
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What recording a batch takes, in this order; `executions` counts what was new."""
-
-    notebooks: tuple[Write, ...]
-    words: Write
-    executions: Write
-
-
-def recording(executions: Sequence[Execution], process: str) -> Recording:
-    """Plan one transaction for a batch, notebooks that are not registered included."""
+def _register(connection: sqlite3.Connection, executions: Sequence[Execution]) -> None:
+    """Register notebooks that ran without it, and note when the others ran."""
     known: dict[str, str] = {}
     found: dict[tuple[str, str | None], str] = {}
     for execution in executions:
@@ -51,35 +60,28 @@ def recording(executions: Sequence[Execution], process: str) -> Recording:
         if execution.path is not None and isabs(execution.path):
             place = rows.text(execution.path), key
             found[place] = max(at, found.get(place, at))
-    notebooks = statements("notebooks")
-    registered = [_registration(path, at) for (path, key), at in found.items() if key is None]
-    again = [
-        {**_registration(path, at), "gone": key}
-        for (path, key), at in found.items()
-        if key is not None
-    ]
-    touched = [{"id": key, "at": at} for key, at in known.items()]
-    values = [rows.execution_values(execution, process) for execution in executions]
-    texts = (row[column] for row in values for column in ("source", "error") if row[column])
-    return Recording(
-        notebooks=(
-            Write(notebooks["register"], registered),
-            Write(notebooks["register_again"], again),
-            Write(notebooks["touch"], touched),
-        ),
-        words=Write(statements("words")["learn"], [{"words": json.dumps(list(vocabulary(texts)))}]),
-        executions=Write(statements("executions")["record"], values),
-    )
+    sql = statements("notebooks")
+    for (path, key), at in found.items():
+        values = {
+            "id": str(uuid4()),
+            "name": name_for(path),
+            "path": path,
+            "kernel": DEFAULT_KERNEL,
+            "at": at,
+        }
+        if key is None:
+            connection.execute(sql["register"], values)
+        else:
+            connection.execute(sql["register_again"], {**values, "gone": key})
+    for key, at in known.items():
+        connection.execute(sql["touch"], {"id": key, "at": at})
 
 
-def _registration(path: str, at: str) -> rows.Values:
-    return {
-        "id": str(uuid4()),
-        "name": name_for(path),
-        "path": path,
-        "kernel": DEFAULT_KERNEL,
-        "at": at,
-    }
+@cache
+def _record_statement(columns: Sequence[str], count: int) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    template = statements("executions")["record"]
+    return template.format(columns=", ".join(columns), rows=", ".join([row] * count))
 
 
 def close_left_behind(connection: sqlite3.Connection, path: Path, turn: WriteTurn) -> None:
@@ -112,8 +114,6 @@ def _close_rows(connection: sqlite3.Connection, process: str) -> None:
     read = reads.open_executions(process)
     pending = read.all(connection.execute(read.sql, read.values).fetchall())
     killed = [replace(e, status=Status.KILLED, error=e.error or LEFT_BEHIND) for e in pending]
-    plan = recording(killed, process)
-    for write in (plan.words, plan.executions):
-        connection.executemany(write.sql, write.values)
+    record(connection, killed, process)
     values = {"process": process, "message": RUN_LEFT_BEHIND}
     connection.execute(statements("runs")["close_open"], values)
