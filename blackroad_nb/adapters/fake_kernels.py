@@ -197,7 +197,7 @@ class FakeKernel:
         elif called == "os._exit":
             self.dead = f"exited with code {ast.unparse(statement.value.args[0])}"
         elif called == "os.kill":
-            self.dead = "was killed by signal 9 (SIGKILL)"
+            self.dead = "was killed by signal 9 (SIGKILL, as when memory runs out)"
         elif called == "input":
             raise RuntimeError("input is not possible in a headless run")
         else:

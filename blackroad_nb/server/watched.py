@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from blackroad_nb.adapters.kernels.host import exit_reason
 from blackroad_nb.core.open_request import Place
 from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.core.witness import Answer, Event
@@ -92,8 +93,4 @@ def cause_of(kernel: Any) -> str | None:
     """Say how the kernel's process ended, when that is known."""
     process = getattr(getattr(kernel, "provisioner", None), "process", None)
     code = getattr(process, "returncode", None)
-    if not isinstance(code, int):
-        return None
-    if code == -9:
-        return "It was killed by signal 9, as happens when memory runs out."
-    return f"It was ended by signal {-code}." if code < 0 else f"It exited with code {code}."
+    return f"It {exit_reason(code)}." if isinstance(code, int) else None

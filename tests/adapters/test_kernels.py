@@ -192,7 +192,10 @@ def test_interrupt(run: Run, bench: Any) -> None:
     ("source", "reason"),
     [
         ("import os\nos._exit(3)", "exited with code 3"),
-        ("import os\nos.kill(os.getpid(), 9)", "was killed by signal 9 (SIGKILL)"),
+        (
+            "import os\nos.kill(os.getpid(), 9)",
+            "was killed by signal 9 (SIGKILL, as when memory runs out)",
+        ),
     ],
 )
 def test_a_kernel_that_dies(run: Run, bench: Any, source: str, reason: str) -> None:

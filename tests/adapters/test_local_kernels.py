@@ -91,7 +91,7 @@ def test_a_cell_runs_whatever_the_sockets(
         ([sys.executable, "-c", "import sys; sys.exit('no such thing')", "{connection_file}"],
          "exited with code 1 (no such thing) before it was ready"),
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", "{connection_file}"],
-         "was killed by signal 9 (SIGKILL) before it was ready"),
+         "was killed by signal 9 (SIGKILL, as when memory runs out) before it was ready"),
         (["/no/such/program", "{connection_file}"], "could not be started"),
         (["{connection_file}"], "could not be started"),
     ],
@@ -205,11 +205,11 @@ def _text(path: Path) -> str:
         (None, 0, 0, "died"),
         (0, 0, 0, "exited with code 0"),
         (3, 0, 1, "exited with code 3"),
-        (-9, 0, 0, "was killed by signal 9 (SIGKILL)"),
+        (-9, 0, 0, "was killed by signal 9 (SIGKILL, as when memory runs out)"),
         (-9, 4, 5, "was killed by the system: out of memory"),
         (-11, 0, 1, "was killed by signal 11 (SIGSEGV)"),
         (-99, 0, 0, "was killed by signal 99"),
-        (-9, None, 5, "was killed by signal 9 (SIGKILL)"),
+        (-9, None, 5, "was killed by signal 9 (SIGKILL, as when memory runs out)"),
     ],
 )
 def test_why_a_process_ended(

@@ -193,7 +193,9 @@ def test_a_death_that_the_restarter_sees_first_is_told_as_it_was(play: Callable[
         await manager._restarter.poll()
         run = await bench.running.wait(started.id)
         assert run.status is RunStatus.KILLED, run.message
-        assert "was killed by signal 9 (SIGKILL)" in (run.cells[0].error or "")
+        assert "was killed by signal 9 (SIGKILL, as when memory runs out)" in (
+            run.cells[0].error or ""
+        )
         await until(lambda: not bench.ids())
 
     play(scenario)

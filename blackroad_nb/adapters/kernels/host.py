@@ -105,19 +105,20 @@ class OomWatch:
         return now is not None and self._before is not None and now > self._before
 
 
-def exit_reason(code: int | None, oom: OomWatch) -> str:
+def exit_reason(code: int | None, oom: OomWatch | None = None) -> str:
     """Say how a process ended, from what `subprocess` calls its return code."""
     if code is None:
         return "died"
     if code >= 0:
         return f"exited with code {code}"
-    if -code == signal.SIGKILL and oom.happened():
+    if -code == signal.SIGKILL and oom is not None and oom.happened():
         return "was killed by the system: out of memory"
+    if -code == signal.SIGKILL:
+        return f"was killed by signal {-code} (SIGKILL, as when memory runs out)"
     try:
-        name = f" ({signal.Signals(-code).name})"
+        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
     except ValueError:
-        name = ""
-    return f"was killed by signal {-code}{name}"
+        return f"was killed by signal {-code}"
 
 
 def _oom_kills() -> int | None:
