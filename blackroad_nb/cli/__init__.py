@@ -60,7 +60,12 @@ def _run(words: list[str]) -> int:
     from blackroad_nb.cli.parsing import parse
 
     arguments = parse(command, rest)
-    arguments.db = arguments.db or database
+    if database is not None:
+        if arguments.db is not None:
+            from blackroad_nb.errors import InvalidInput
+
+            raise InvalidInput("--db is given twice; give it once.")
+        arguments.db = database
     return int(arguments.run(arguments))
 
 

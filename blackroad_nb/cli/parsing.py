@@ -44,6 +44,8 @@ def parse(command: str, words: list[str]) -> argparse.Namespace:
         words = words[:cut]
     if command == "execute":
         words = _joined_pairs(words)
+    if command == "search":
+        words = [_as_text(word) for word in words]
     return parser.parse_args(words)
 
 
@@ -66,6 +68,12 @@ def _joined_pairs(words: list[str]) -> list[str]:
             joined.append(f"{option}={'='.join(given)}")
             place += 3
     return joined
+
+
+def _as_text(word: str) -> str:
+    """Keep argparse from taking `->` for an option; search leaves the space out."""
+    name = word.lstrip("-")
+    return word if name == word or not name or name[0].isalnum() else f" {word}"
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):

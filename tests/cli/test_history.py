@@ -53,6 +53,7 @@ def test_search_finds_words_in_source_and_error(cli: CommandLine, ran: str) -> N
     assert len(cli("search", "apples", "--notebook", ran).json) == 2
     assert cli("search", "apples", "plums").json == []
     assert cli("search", "nowhere").json == []
+    assert cli("search", "->", "pears").json == cli("search", "pears").json
     assert cli("search", "--status", "success", "apples", "--limit", "1").json
 
 

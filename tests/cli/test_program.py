@@ -85,6 +85,8 @@ def test_version(cli: CommandLine) -> None:
         ["history", "x", "--format", "xml"],
         ["search"],
         ["search", "..."],
+        ["search", "->"],
+        ["--db", "a.db", "list", "--db", "b.db"],
         ["export"],
         ["export", "x", "--stdout", "--json"],
         ["kernels", "frobnicate"],
