@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,7 +100,10 @@ def add_executions_cancel(parser: argparse.ArgumentParser) -> None:
 def cancel(arguments: argparse.Namespace) -> int:
     from blackroad_nb.cli.servers import client_of_run
 
-    print_json(client_of_run(arguments).cancel_run(arguments.run_id))
+    run = client_of_run(arguments).cancel_run(arguments.run_id)
+    print_json(run)
+    if run["status"] != "cancelled":
+        print(f"Note: the run had ended before, as {run['status']}.", file=sys.stderr)
     return 0
 
 

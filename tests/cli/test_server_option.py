@@ -178,6 +178,9 @@ def test_a_run_is_left_alone_watched_and_cancelled(server: Open) -> None:
     late = server.cli("executions", "watch", run_id, "--json")
     assert late.code == 1
     assert json.loads(late.out)["status"] == "cancelled"
+    ended = json.loads(server.cli("execute", write(server, "ended", "1"), "--server", "--json").out)
+    too_late = server.cli("executions", "cancel", ended["id"])
+    assert too_late.err == "Note: the run had ended before, as success.\n"
 
 
 def test_a_run_watched_again_ends_with_the_same_exit_code(server: Open) -> None:
