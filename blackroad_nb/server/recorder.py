@@ -314,7 +314,7 @@ class ServerRecorder:
             return
         deadline = time.monotonic() + ACTIVITY_WAIT_SECONDS
         while (stream := activity_stream(kernel)) is None:  # nothing tells when it is there
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not self._started:
                 break
             await asyncio.sleep(0.005)
         if stream is not None and kernel.execution_state == "starting":
