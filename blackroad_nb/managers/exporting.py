@@ -139,5 +139,6 @@ class ExportManager:
                 await self._files.write(path, content, None if overwrite else same)
             except (FileExists, FileChanged):
                 raise FileExists(
-                    f"{str(path)!r} exists already; choose another file, or overwrite it."
+                    f"{str(path)!r} exists already; name another file (--output), or replace"
+                    " it (--overwrite)."
                 ) from None

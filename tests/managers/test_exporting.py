@@ -153,7 +153,9 @@ def test_the_exporter_gets_the_very_bytes_of_the_file(root: Path) -> None:
 
 def test_nothing_is_overwritten_unless_asked(root: Path) -> None:
     (root / "my report.html").write_text("mine")
-    with pytest.raises(FileExists, match="exists already; choose another file, or overwrite it"):
+    with pytest.raises(
+        FileExists, match=r"exists already; name another file \(--output\), or replace it"
+    ):
         export(root, lambda manager: manager.export_file("n", "html"))
     assert (root / "my report.html").read_text() == "mine"
     export(root, lambda manager: manager.export_file("n", "html", overwrite=True))

@@ -77,7 +77,10 @@ def convert(
     except BlackRoadError:
         raise
     except binascii.Error:
-        raise ExportFailed("An image in the notebook is not valid base64; run its cell.") from None
+        raise ExportFailed(
+            "An image in the notebook, an output or an attachment, is not valid base64; run its"
+            " cell again, or remove the image."
+        ) from None
     except RecursionError:
         raise ExportFailed("Something in the notebook is nested too deeply to convert.") from None
     except Exception as error:  # converters raise whatever their many libraries do

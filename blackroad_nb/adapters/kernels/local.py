@@ -114,7 +114,10 @@ class LocalKernelRunner:
         return AsyncKernelManager(kernel_name=kernel, context=self._context)
 
     def _manager(self, kernel: str) -> AsyncKernelManager:
-        unknown = f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them."
+        unknown = (
+            f"There is no kernel named {kernel!r} here; `blackroad-nb kernels` lists them, and"
+            " --kernel NAME runs a notebook on another."
+        )
         if not NAME.fullmatch(kernel):
             raise KernelNotFound(unknown)
         manager = self._bare_manager(kernel)

@@ -177,7 +177,8 @@ class ServerKernelRunner:
             )
         except NoSuchKernel:
             raise KernelNotFound(
-                f"There is no kernel named {kernel!r} on this server; JupyterLab lists them."
+                f"There is no kernel named {kernel!r} on this server; JupyterLab lists them, and"
+                " --kernel NAME runs a notebook on another."
             ) from None
         except Exception as error:  # kernel managers raise many kinds
             raise KernelStartFailed(
