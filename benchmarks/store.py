@@ -34,8 +34,8 @@ from report import Report, Result, caption, parser, ratios, spread, table
 from blackroad_nb.adapters.sqlite import rows
 from blackroad_nb.adapters.sqlite.connection import connect
 from blackroad_nb.adapters.sqlite.opening import prepare
-from blackroad_nb.adapters.sqlite.statements import statements
 from blackroad_nb.adapters.sqlite.store import SqliteStore
+from blackroad_nb.adapters.sqlite.writes import record_statement
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.history import HistoryQuery
 from blackroad_nb.core.usage import UsageQuery
@@ -56,9 +56,15 @@ PLAIN = """CREATE TABLE executions (
     output TEXT, status TEXT, started_at TEXT, finished_at TEXT, duration_ms INTEGER, path TEXT,
     cell_id TEXT, execution_count INTEGER, error TEXT, origin TEXT, run_id TEXT, kernel_id TEXT,
     user TEXT, user_source TEXT, server TEXT, queued_at TEXT, process TEXT)"""
-PLAIN_INSERT = """INSERT INTO executions VALUES (NULL, :id, :notebook_id, :cell_index, :source,
-    :output, :status, :started_at, :finished_at, :duration_ms, :path, :cell_id, :execution_count,
-    :error, :origin, :run_id, :kernel_id, :user, :user_source, :server, :queued_at, :process)"""
+PLAIN_COLUMNS = [
+    "id", "notebook_id", "cell_index", "source", "output", "status", "started_at", "finished_at",
+    "duration_ms", "path", "cell_id", "execution_count", "error", "origin", "run_id", "kernel_id",
+    "user", "user_source", "server", "queued_at", "process",
+]  # fmt: skip
+PLAIN_INSERT = (
+    f"INSERT INTO executions ({', '.join(PLAIN_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(PLAIN_COLUMNS))})"
+)
 
 
 def made_up(count: int, seed: int = 1) -> Iterator[Execution]:
@@ -115,9 +121,12 @@ async def through_record(path: Path, executions: list[Execution]) -> float:
         await store.close()
 
 
-async def row_by_row(path: Path, sql: str, executions: list[Execution]) -> float:
+async def row_by_row(
+    path: Path, sql: str, columns: Sequence[str], executions: list[Execution]
+) -> float:
     """Return rows a second of aiosqlite with a commit after each row."""
-    values = [rows.execution_values(execution, "bench") for execution in executions]
+    made = [rows.execution_values(execution, "bench") for execution in executions]
+    values = [tuple(row[column] for column in columns) for row in made]
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA synchronous = FULL")
         begun = time.perf_counter()
@@ -135,12 +144,14 @@ async def recording(folder: Path, count: int, rounds: int) -> Result:
         few = executions[: max(count // 10, 200)]  # row by row is slow, and its rate is steady
         measured["record"].append(await through_record(folder / f"record-{number}", executions))
         prepare(folder / f"schema-{number}")
-        sql = statements("executions")["record"]
-        measured["schema"].append(await row_by_row(folder / f"schema-{number}", sql, few))
+        columns = tuple(rows.execution_values(few[0], ""))
+        sql, place = record_statement(columns, 1), folder / f"schema-{number}"
+        measured["schema"].append(await row_by_row(place, sql, columns, few))
         with closing(connect(folder / f"plain-{number}", "rwc")) as plain:
             plain.execute("PRAGMA journal_mode = WAL")
             plain.execute(PLAIN)
-        measured["plain"].append(await row_by_row(folder / f"plain-{number}", PLAIN_INSERT, few))
+        place = folder / f"plain-{number}"
+        measured["plain"].append(await row_by_row(place, PLAIN_INSERT, PLAIN_COLUMNS, few))
     return measured
 
 
@@ -235,6 +246,9 @@ async def searching(path: Path, repeats: int) -> Result:
         "2 characters from the middle of a word": ask(text=part(2)),
         "3 characters from the middle of a word": ask(text=part(3)),
         "5 characters from the middle of a word": ask(text=part(5)),
+        "4 characters from the middles of two words each": ask(
+            text=lambda: " ".join(word[1:5] for word in chance.choices(some, k=2))
+        ),
         "1 character of a Japanese text": ask(text=japanese(1)),
         "2 characters of a Japanese text": ask(text=japanese(2)),
         "3 characters of a Japanese text": ask(text=japanese(3)),

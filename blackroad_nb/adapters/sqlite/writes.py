@@ -40,7 +40,7 @@ def record(connection: sqlite3.Connection, executions: Sequence[Execution], proc
         count = min(1 << (left.bit_length() - 1), _MOST_ROWS)  # few texts, which stay prepared
         part = values[first : first + count]
         cursor = connection.execute(
-            _record_statement(tuple(part[0]), count),
+            record_statement(tuple(part[0]), count),
             [value for row in part for value in row.values()],
         )
         stored += cursor.rowcount
@@ -78,7 +78,8 @@ def _register(connection: sqlite3.Connection, executions: Sequence[Execution]) -
 
 
 @cache
-def _record_statement(columns: Sequence[str], count: int) -> str:
+def record_statement(columns: Sequence[str], count: int) -> str:
+    """Return SQL that takes the values of `count` rows, each in the order of `columns`."""
     row = f"({', '.join('?' * len(columns))})"
     template = statements("executions")["record"]
     return template.format(columns=", ".join(columns), rows=", ".join([row] * count))
