@@ -88,6 +88,7 @@ class NbconvertExporter:
 
     async def _with_worker(self, task: Callable[[Worker], Result]) -> Result:
         busy: list[Worker] = []
+        turn = threading.Lock()  # a worker that was given back may be another export's already
 
         def run() -> Result:
             worker = self._idle.get()
@@ -95,14 +96,16 @@ class NbconvertExporter:
             try:
                 return task(worker)
             finally:
-                busy.clear()
+                with turn:
+                    busy.clear()
                 self._idle.put(worker)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, run)
         except asyncio.CancelledError:
-            for worker in busy:
-                worker.interrupt()  # nobody waits for it any more
+            with turn:
+                for worker in busy:
+                    worker.interrupt()  # nobody waits for it any more
             raise
 
     def _formats(self, worker: Worker) -> tuple[ExportFormat, ...]:
