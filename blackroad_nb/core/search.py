@@ -37,6 +37,7 @@ _RUN = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _DECOMPOSED = re.compile("[\u1100-\u11ff\u3099\u309a]")
 _WORD = re.compile(r"[^\W_]+")
+_MARK = re.compile("[\u0300-\u0331]")  # accents that stand for themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,14 @@ def _parts(text: str) -> Iterator[str]:
 def vocabulary(texts: Iterable[str]) -> set[str]:
     """Return the words of all texts that are found by their parts, folded."""
     found: set[str] = set()
+    others: set[str] = set()  # each is folded once, however often it stands there
     for text in (text[:INDEXED_CHARACTERS] for text in texts):
         if text.isascii():
             found.update(_WORD.findall(text.lower()))
-            continue
-        for word in _WORD.findall(unicodedata.normalize("NFC", text)):
-            found.update(folded(run) for run in _RUN.findall(word) if not _IS_UNSPACED.match(run))
+        else:
+            others.update(_WORD.findall(_MARK.sub("", text)))
+    for word in others:
+        found.update(folded(run) for run in _RUN.findall(word) if not _IS_UNSPACED.match(run))
     return {word for word in found if has_parts(word)}
 
 
@@ -109,7 +112,7 @@ def search_terms(text: str) -> tuple[Term, ...]:
         InvalidInput: the text holds no word or too many, or too short a prefix.
     """
     terms: list[Term] = []
-    for position, piece in enumerate(_composed(text).split('"')):
+    for position, piece in enumerate(unicodedata.normalize("NFC", text).split('"')):
         quoted = position % 2 == 1
         for phrase in [piece] if quoted else piece.split():
             words = tuple(words_of(phrase, symbols=True))
@@ -224,11 +227,29 @@ def words_of(text: str, symbols: bool = False) -> Iterator[str]:
 
 
 def folded(word: str) -> str:
-    """Return the word without case and accents, as the text index compares it."""
-    plain = "".join(
-        c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn"
-    )
-    return unicodedata.normalize("NFC", plain).lower()
+    """Return the word as the text index compares it: without case, and a Latin letter with
+    one accent without that accent. Other letters keep theirs.
+
+    Source: https://www.sqlite.org/fts5.html section 4.3.1 (remove_diacritics 1).
+    """
+    return word.translate(_FOLDED)
+
+
+class _Folding(dict[int, str]):
+    """What becomes of each character; worked out when it is met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        bare = unicodedata.normalize("NFD", character)
+        if len(bare) == 2 and bare[0].isascii():
+            character = bare[0]
+        same = character.casefold()
+        found = "" if _MARK.match(character) else same if len(same) == 1 else character.lower()
+        self[code] = found
+        return found
+
+
+_FOLDED = _Folding()
 
 
 def _composed(text: str) -> str:
