@@ -478,3 +478,19 @@ def test_an_sqlite_without_strict_tables_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(connection_module.sqlite3, "sqlite_version_info", (3, 36, 0))
     with pytest.raises(StoreError, match=r"3\.37"):
         opened_and_closed(tmp_path / "n.db")
+
+
+def test_a_log_that_cannot_be_emptied_leaves_the_connection_as_it_was(tmp_path):
+    with closing(connection_module.connect(filled(tmp_path / "n.db", 1), "rw", 7.0)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE notebooks SET name = 'y'")
+        database._empty_log(connection, 7.0)  # which SQLite refuses within a transaction
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (7000,)
+        connection.execute("ROLLBACK")
+
+
+def test_a_batch_needs_no_temporary_file(tmp_path):
+    """Its rows pass a temporary table, and /tmp may be full."""
+    with closing(connection_module.connect(filled(tmp_path / "n.db", 1), "rw")) as connection:
+        in_memory = 2
+        assert connection.execute("PRAGMA temp_store").fetchone() == (in_memory,)

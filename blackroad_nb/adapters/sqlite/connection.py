@@ -57,6 +57,9 @@ def connect(
         # Deleted text is overwritten where its page is written anyway. Pages that are
         # free as a whole go when the file is shrunk.
         connection.execute("PRAGMA secure_delete = FAST")
+        if mode == "rw":
+            # A batch of rows passes a temporary table: a full /tmp must not fail it.
+            connection.execute("PRAGMA temp_store = MEMORY")
     except BaseException:
         connection.close()
         raise

@@ -148,7 +148,10 @@ class Database:
                 results = await self._transaction([waiting.unit for waiting in batch])
         except asyncio.CancelledError:
             for waiting in batch:
-                _fail(waiting, StoreError("The database was closed before this was written."))
+                _fail(
+                    waiting,
+                    StoreError("The database was closed before this was known to be written."),
+                )
             raise
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, StoreError):
@@ -169,8 +172,6 @@ class Database:
         async with self._writing_turn():
             if self._writer is None:
                 self._writer = await self._connect("rw")
-                # A batch passes a temporary table: no temporary file may fail it.
-                await self._writer.execute_fetchall("PRAGMA temp_store = MEMORY")
             results = await _visit(self._writer, _in_transaction, units)
             if self._emptying:
                 self._emptying = False

@@ -20,7 +20,7 @@ from blackroad_nb.adapters.sqlite.joining import Membership, join, join_to_read,
 from blackroad_nb.adapters.sqlite.process import is_alive
 from blackroad_nb.adapters.sqlite.reads import Read
 from blackroad_nb.adapters.sqlite.statements import statements
-from blackroad_nb.adapters.sqlite.writes import record
+from blackroad_nb.adapters.sqlite.writes import recording
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.history import HistoryQuery, Page, check_limit
 from blackroad_nb.core.kernel import RegisteredKernel
@@ -39,6 +39,7 @@ from blackroad_nb.errors import (
 
 _STREAM_ROWS = 10_000  # at most; what bounds the memory are the bytes
 _STREAM_BYTES = 4 * 1024 * 1024
+_LARGE_TEXT = 64 * 1024  # characters of a batch whose words are looked for in a thread
 _SLICE = 500  # rows deleted in one transaction, so that others get their turn
 _MERGE_PAGES = 500  # of the text index, written in one transaction
 _FREED_PAGES = 1000  # given back to the disk in one transaction
@@ -163,9 +164,11 @@ class SqliteStore:
     async def record(self, executions: Sequence[Execution]) -> int:
         if not executions:
             return 0
-        return await self._database.write(
-            lambda connection: record(connection, executions, self._process)
-        )
+        if sum(len(e.source) + len(e.error or "") for e in executions) > _LARGE_TEXT:
+            batch = await asyncio.to_thread(recording, executions, self._process)
+        else:
+            batch = recording(executions, self._process)
+        return await self._database.write(batch.store)
 
     async def history(self, query: HistoryQuery, most_bytes: int | None = None) -> Page[Execution]:
         read = await self._search(query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from posixpath import isabs
@@ -24,28 +24,44 @@ RUN_LEFT_BEHIND = "The process that carried out this run ended before it did."
 _MOST_ROWS = 64  # in one statement; older SQLite takes 32,766 values
 
 
-def record(connection: sqlite3.Connection, executions: Sequence[Execution], process: str) -> int:
-    """Store executions within an open transaction, and register their notebooks.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A batch as the tables take it, worked out before anybody has to wait for the file.
 
-    Returns:
-        How many rows were new, or finished one that was pending.
+    Attributes:
+        words: those of its texts, for the vocabulary; JSON.
     """
-    _register(connection, executions)
+
+    executions: Sequence[Execution]
+    values: Sequence[rows.Values]
+    words: str
+
+    def store(self, connection: sqlite3.Connection) -> int:
+        """Store the rows within an open transaction, and register their notebooks.
+
+        Returns:
+            How many rows were new, or finished one that was pending.
+        """
+        _register(connection, self.executions)
+        connection.execute(statements("words")["learn"], {"words": self.words})
+        stored, first = 0, 0
+        while left := len(self.values) - first:
+            count = min(1 << (left.bit_length() - 1), _MOST_ROWS)  # few texts, which stay prepared
+            part = self.values[first : first + count]
+            cursor = connection.execute(
+                record_statement(tuple(part[0]), count),
+                [value for row in part for value in row.values()],
+            )
+            stored += cursor.rowcount
+            first += count
+        return stored
+
+
+def recording(executions: Sequence[Execution], process: str) -> Recording:
+    """Work out what storing a batch takes; `process` names who writes."""
     values = [rows.execution_values(execution, process) for execution in executions]
     texts = (row[column] for row in values for column in ("source", "error") if row[column])
-    words = json.dumps(list(vocabulary(texts)))
-    connection.execute(statements("words")["learn"], {"words": words})
-    stored, first = 0, 0
-    while left := len(values) - first:
-        count = min(1 << (left.bit_length() - 1), _MOST_ROWS)  # few texts, which stay prepared
-        part = values[first : first + count]
-        cursor = connection.execute(
-            record_statement(tuple(part[0]), count),
-            [value for row in part for value in row.values()],
-        )
-        stored += cursor.rowcount
-        first += count
-    return stored
+    return Recording(executions, values, json.dumps(list(vocabulary(texts))))
 
 
 def _register(connection: sqlite3.Connection, executions: Sequence[Execution]) -> None:
@@ -115,6 +131,6 @@ def _close_rows(connection: sqlite3.Connection, process: str) -> None:
     read = reads.open_executions(process)
     pending = read.all(connection.execute(read.sql, read.values).fetchall())
     killed = [replace(e, status=Status.KILLED, error=e.error or LEFT_BEHIND) for e in pending]
-    record(connection, killed, process)
+    recording(killed, process).store(connection)
     values = {"process": process, "message": RUN_LEFT_BEHIND}
     connection.execute(statements("runs")["close_open"], values)
