@@ -62,12 +62,13 @@ def execution_record(execution: Execution) -> Record:
 
     `output` is a list of nbformat outputs; null where none were kept or asked for.
     """
-    values = asdict(execution)
-    values["status"] = execution.status.value
-    values["output"] = stored_outputs(execution)
+    # Not `asdict`, which copies the whole depth: a download has very many rows.
+    record: Record = {name: getattr(execution, name) for name in _COLUMNS}
+    record["status"] = execution.status.value
+    record["output"] = stored_outputs(execution)
     for name in ("started_at", "finished_at", "queued_at"):
-        values[name] = timestamp(values[name])
-    return {name: values[name] for name in _COLUMNS}
+        record[name] = timestamp(record[name])
+    return record
 
 
 def stored_outputs(execution: Execution) -> list[Record] | None:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -34,9 +34,7 @@ Unit = Callable[[sqlite3.Connection], T]
 
 _READERS = 3
 _MOST_UNITS = 200  # in one transaction
-_CHUNK_ROWS = 32  # brought over from a connection's thread at once
 _UNPREPARED = (-1, -1)  # no file's identity: the one that is there is still to be prepared
-_LARGE_ROW = 64 * 1024  # characters; rows like these come one by one
 
 
 @dataclass(slots=True)
@@ -86,29 +84,16 @@ class Database:
         """Return all rows of a question."""
         with told_plainly(self.path):
             async with self._reader() as connection:
-                found: Any = await connection.execute_fetchall(read.sql, read.values)
-        return read.all(found)
+                return await _visit(connection, _all, read)
 
     async def read_part(self, read: Read[T], most_bytes: int) -> tuple[tuple[T, ...], bool]:
         """Return the first rows of a question, as many as about `most_bytes` hold.
 
         The second value tells whether more rows may follow.
         """
-        found: list[Any] = []
-        size = 0
         with told_plainly(self.path):
-            async with (
-                self._reader() as connection,
-                connection.execute(read.sql, read.values) as cursor,
-            ):
-                while size < most_bytes:
-                    few = size >= len(found) * _LARGE_ROW  # the first one too
-                    part = await cursor.fetchmany(1 if few else _CHUNK_ROWS)
-                    if not part:
-                        break
-                    found.extend(part)
-                    size += sum(map(_size, part))
-        return read.all(found), size >= most_bytes
+            async with self._reader() as connection:
+                return await _visit(connection, _part, read, most_bytes)
 
     async def close(self) -> None:
         """Finish what waits, then let go of the file. Can be repeated."""
@@ -150,7 +135,7 @@ class Database:
             for waiting in batch:
                 _fail(
                     waiting,
-                    StoreError("The database was closed before this was known to be written."),
+                    StoreError("The database was closed before this was surely written."),
                 )
             raise
         except Exception as error:
@@ -233,7 +218,7 @@ class Database:
         opened = partial(connect, self.path, mode, self._busy_seconds)
         if self._refusal is not None:
             opened = partial(open_to_read, self.path, self._busy_seconds)
-        connection = aiosqlite.Connection(opened, iter_chunk_size=_CHUNK_ROWS)
+        connection = aiosqlite.Connection(opened, iter_chunk_size=1)
         opening = asyncio.create_task(_opened(connection))
         try:
             return await asyncio.shield(opening)
@@ -270,6 +255,22 @@ async def _visit(
     which go there for each, would make a transaction of one row twice as dear.
     """
     return await connection._execute(action, connection._conn, *arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _all(connection: sqlite3.Connection, read: Read[T]) -> tuple[T, ...]:
+    return read.all(connection.execute(read.sql, read.values).fetchall())
+
+
+def _part(
+    connection: sqlite3.Connection, read: Read[T], most_bytes: int
+) -> tuple[tuple[T, ...], bool]:
+    found: list[Any] = []
+    size = 0
+    with closing(connection.execute(read.sql, read.values)) as cursor:
+        while size < most_bytes and (row := cursor.fetchone()) is not None:
+            found.append(row)
+            size += _size(row)
+    return read.all(found), size >= most_bytes
 
 
 def _in_transaction(connection: sqlite3.Connection, units: Sequence[Unit[Any]]) -> list[Any]:

@@ -37,7 +37,7 @@ from blackroad_nb.errors import (
     StoreError,
 )
 
-_STREAM_ROWS = 10_000  # at most; what bounds the memory are the bytes
+_STREAM_ROWS = 1000  # at most; large rows are bounded by their bytes
 _STREAM_BYTES = 4 * 1024 * 1024
 _LARGE_TEXT = 64 * 1024  # characters of a batch whose words are looked for in a thread
 _SLICE = 500  # rows deleted in one transaction, so that others get their turn

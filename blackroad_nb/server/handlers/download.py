@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -58,6 +59,7 @@ class Download(BlackRoadHandler):
                     if size >= CHUNK:
                         self.write("".join(pending))
                         await self.flush()
+                        await asyncio.sleep(0)  # a fast reader lets the flush end at once
                         pending, size = [], 0
             except StreamClosedError:
                 return
