@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import statistics
 import sys
 import tempfile
@@ -48,6 +49,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTEBOOKS = 500
 USERS = 25
 WORDS = 30_000
+MADE_UP = re.compile(r"\b[a-z]{7}\b")
 PACKAGES = ("aiosqlite",)
 # Characters of notes: a search for a part of such a text has no spaces to go by.
 JAPANESE = "日本語円相場売上高計算結果平均株価指数東京市場分析表示"
@@ -80,6 +82,8 @@ def made_up(count: int, seed: int = 1) -> Iterator[Execution]:
             first.append("# " + "".join(chance.choices(JAPANESE, k=12)))
         if number % 10 == 0:
             first.append(f"frame = pd.DataFrame({picked[0]})")
+        if number == 0:
+            first.append(" ".join(f"feature{n}" for n in range(300)))
         failed = chance.random() < 0.05
         started = START + timedelta(days=365) * (number / count)
         # Somebody works on one notebook for a while, mostly on one of a favoured few.
@@ -198,7 +202,7 @@ async def searching(path: Path, repeats: int) -> Result:
     sample = (await store.history(HistoryQuery(limit=1000))).items
     ids = [execution.notebook_id for execution in sample]
     users = [execution.user for execution in sample]
-    some = [execution.source.split()[7] for execution in sample]
+    some = [chance.choice(MADE_UP.findall(execution.source)) for execution in sample]
 
     def ask(**filters: Callable[[], object]) -> Question:
         return lambda: store.history(
@@ -249,6 +253,8 @@ async def searching(path: Path, repeats: int) -> Result:
         "4 characters from the middles of two words each": ask(
             text=lambda: " ".join(word[1:5] for word in chance.choices(some, k=2))
         ),
+        "beginning of 300 names in the oldest row, `feature`": ask(text=same("feature")),
+        "end of two of 300 names in the oldest row, `ature29`": ask(text=same("ature29")),
         "1 character of a Japanese text": ask(text=japanese(1)),
         "2 characters of a Japanese text": ask(text=japanese(2)),
         "3 characters of a Japanese text": ask(text=japanese(3)),

@@ -24,7 +24,7 @@ from blackroad_nb.errors import InvalidInput
 INDEXED_CHARACTERS = 100_000  # of a source, and of an error; the migrations say so too
 MOST_TERMS = 50  # words and phrases in one search
 SHORTEST_PART = 3  # Latin letters; fewer would match nearly every row
-MOST_WORDS = 200  # for the parts in one search; each costs the text index up to 0.1 ms
+MOST_WORDS = 200  # asked for one by one in a search; each costs the text index up to 0.1 ms
 
 _LONGEST_NAME = 64  # longer words are data, such as base64, and no names
 _APART = " \ue000 "  # a word that nobody types, so that no phrase reaches into the next part
@@ -151,30 +151,50 @@ def _pieces(term: Term) -> Iterator[Term]:
                 yield Term((run,), term.prefix and last and word.endswith(run), part)
 
 
-def fts_expression(
-    terms: Sequence[Term], known: Sequence[Sequence[str]]
-) -> tuple[str, tuple[Term, ...]]:
-    """Return an FTS5 expression, and the terms that it leaves to `holds`.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The words of the vocabulary for a term.
 
-    A part that too many words hold is in so many rows that the newest with it are sooner
-    found by looking into them.
+    Attributes:
+        words: all of them; MOST_WORDS + 1 when there are more.
+        inner: of a part that too many words hold, those that do not begin with it, cut
+            likewise; None when `words` are all.
+    """
+
+    words: tuple[str, ...] = ()
+    inner: tuple[str, ...] | None = None
+
+
+def fts_expression(terms: Sequence[Term], known: Sequence[Known]) -> tuple[str, tuple[Term, ...]]:
+    """Return an FTS5 expression, and the parts that it leaves to `holds`.
+
+    A few words are asked for one by one. For more, the text index goes through all that
+    begin so, which takes longer. A part that very many words hold elsewhere is in so many
+    rows that the newest with it are sooner found by looking into them.
 
     Only letters and digits reach the expression, so nothing in it is an operator.
     Source: https://www.sqlite.org/fts5.html section 3.
 
     Args:
-        known: the words of the vocabulary for each term, MOST_WORDS + 1 if there are more.
+        known: the words for each term.
     """
     room = MOST_WORDS
     wanted, left = [], []
-    for term, words in sorted(zip(terms, known, strict=True), key=lambda pair: len(pair[1])):
-        if len(words) <= room:
-            room -= len(words)
-            wanted.append(_alternatives(term, words))
-        elif len(term.words) == 1:
-            left.append(term)
-        else:
+    for term, found in sorted(zip(terms, known, strict=True), key=lambda pair: len(pair[1].words)):
+        beginning = folded(term.words[-1])
+        inner = found.inner
+        if inner is None and term.part:
+            inner = tuple(word for word in found.words if not word.startswith(beginning))
+        if len(found.words) <= room:
+            room -= len(found.words)
+            wanted.append(_alternatives(term, found.words))
+        elif not term.part:
             wanted.append(_with_prefix(term))
+        elif inner is not None and len(inner) <= room:
+            room -= len(inner)
+            wanted.append(f"({' OR '.join([_with_prefix(term), *map(_quoted, inner)])})")
+        else:
+            left.append(term)
     return " AND ".join(wanted), tuple(left)
 
 
@@ -182,25 +202,26 @@ def _alternatives(term: Term, known: Sequence[str]) -> str:
     if term.prefix and term.glob is None:
         return _with_prefix(term)
     *first, last = term.words
-    phrases = [f'"{" ".join((*first, word))}"' for word in dict.fromkeys((last, *known))]
+    phrases = [_quoted(" ".join((*first, word))) for word in dict.fromkeys((last, *known))]
     return phrases[0] if len(phrases) == 1 else f"({' OR '.join(phrases)})"
 
 
 def _with_prefix(term: Term) -> str:
-    return f'"{" ".join(term.words)}" *'
+    return f"{_quoted(' '.join(term.words))} *"
 
 
-def holds(source: str, error: str | None, word: str, part: bool) -> bool:
-    """Whether a text has a folded word: as a part, or at the beginning of a word."""
-    return _has(source, word, part) or (error is not None and _has(error, word, part))
+def _quoted(phrase: str) -> str:
+    return f'"{phrase}"'
 
 
-def _has(text: str, word: str, part: bool) -> bool:
+def holds(source: str, error: str | None, part: str) -> bool:
+    """Whether a source or an error has a folded part of a word."""
+    return _has(source, part) or (error is not None and _has(error, part))
+
+
+def _has(text: str, part: str) -> bool:
     text = text[:INDEXED_CHARACTERS]
-    text = text.lower() if text.isascii() else folded(text)
-    if part or word not in text:
-        return word in text
-    return re.search(rf"(?<![^\W_{_UNSPACED}]){re.escape(word)}", text) is not None
+    return part in (text.lower() if text.isascii() else folded(text))
 
 
 def words_of(text: str, symbols: bool = False) -> Iterator[str]:

@@ -48,7 +48,7 @@ def connect(
         check_same_thread=not any_thread,
     )
     try:
-        connection.create_function("holds", 4, holds)
+        connection.create_function("holds", 3, holds)
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA foreign_keys = ON")

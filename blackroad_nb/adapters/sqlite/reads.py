@@ -28,7 +28,14 @@ from blackroad_nb.core.history import (
 from blackroad_nb.core.kernel import RegisteredKernel
 from blackroad_nb.core.notebook import Notebook
 from blackroad_nb.core.run import Run
-from blackroad_nb.core.search import MOST_WORDS, folded, fts_expression, search_terms, words_of
+from blackroad_nb.core.search import (
+    MOST_WORDS,
+    Known,
+    folded,
+    fts_expression,
+    search_terms,
+    words_of,
+)
 from blackroad_nb.core.usage import UsageQuery, UsageTotal, check_usage_query, day_windows
 
 T = TypeVar("T")
@@ -77,17 +84,22 @@ def notebook_page(found: tuple[Notebook, ...], limit: int | None) -> Page[Notebo
     return Page(found[:limit], place_after(last.updated_at, last.id))
 
 
-def known_words(query: HistoryQuery) -> Read[tuple[str, ...]]:
+def known_words(query: HistoryQuery) -> Read[Known]:
     """Ask for the words that each term of a search stands for, before `history`."""
     check_query(query)
     terms = search_terms(query.text) if query.text is not None else ()
     globs = json.dumps([term.glob for term in terms])
     values: rows.Values = {"globs": globs, "most": MOST_WORDS + 1}
-    return Read(statements("words")["known"], values, lambda row: tuple(json.loads(row[0])))
+    return Read(statements("words")["known"], values, _known)
+
+
+def _known(row: rows.Row) -> Known:
+    words, inner = row
+    return Known(tuple(json.loads(words)), None if inner is None else tuple(json.loads(inner)))
 
 
 def history(
-    query: HistoryQuery, known: Sequence[Sequence[str]], most: int | None = None
+    query: HistoryQuery, known: Sequence[Known], most: int | None = None
 ) -> Read[Execution]:
     """Ask for `most` rows, by default one more than the page holds.
 
@@ -101,8 +113,8 @@ def history(
     match = _match(query, expression)
     filters, values = _filters(query, "t.rowid" if match else "e.seq")
     for number, term in enumerate(left):
-        filters += "\n" + sql["by_word"].format(number=number)
-        values |= {f"word_{number}": folded(term.words[0]), f"part_{number}": term.part}
+        filters += "\n" + sql["by_part"].format(number=number)
+        values[f"part_{number}"] = folded(term.words[0])
     values["cursor"] = _END if query.cursor is None else query.cursor
     values["limit"] = query.limit + 1 if most is None else most
     if match:

@@ -96,9 +96,9 @@ AND (
     OR (e.path IS NULL OR e.path NOT LIKE '/%') AND e.server = :server
 )
 
--- name: by_word
+-- name: by_part
 -- Ours, see core/search.py.
-AND holds(e.source, e.error, :word_{number}, :part_{number})
+AND holds(e.source, e.error, :part_{number})
 
 -- name: before_until
 -- One bound instead of two: the text index uses only the first it is given.
