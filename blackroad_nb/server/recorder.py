@@ -308,7 +308,10 @@ class ServerRecorder:
 
     async def _attach_new(self, kernel_id: str) -> None:
         """Watch a kernel that is starting; the server begins to note activity a bit later."""
-        kernel = self._app.kernel_manager.get_kernel(kernel_id)
+        manager = self._app.kernel_manager
+        if kernel_id not in manager:
+            return
+        kernel = manager.get_kernel(kernel_id)
         if is_relayed(kernel):
             self._watch(kernel_id)
             return
@@ -320,7 +323,8 @@ class ServerRecorder:
         if stream is not None and kernel.execution_state == "starting":
             quicken(stream.socket)
             stream.flush(zmq.POLLIN)
-        self._watch(kernel_id)
+        if kernel_id in manager:  # else it was shut down while it started, as a cancel does
+            self._watch(kernel_id)
 
     def _retap(self, kernel_id: str, watched: Watched) -> None:
         """The stream was closed under us: whatever comes now comes from another."""

@@ -296,6 +296,7 @@ sys.stdin.readline()
 connection.execute("ROLLBACK")
 print("free", flush=True)
 """
+READ = 'connection.execute("SELECT count(*) FROM executions").fetchone()\nprint'
 
 
 def test_a_busy_file_is_waited_for_and_told_only_after_long(tmp_path):
@@ -368,6 +369,41 @@ def test_a_deleted_file_is_made_anew_without_a_restart_and_said(tmp_path, caplog
         await store.record([row(4)])
         assert store.notice is None  # somebody put a copy back
         path.unlink()
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_older_copy_in_the_files_place_gets_nothing_of_the_log_that_was_there(tmp_path):
+    path, copy = tmp_path / "n.db", tmp_path / "copy.db"
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(path)
+        await store.record([row(1)])
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("VACUUM INTO ?", [str(copy)])
+        await store.record([row(number) for number in range(2, 100)])
+        copy.replace(path)
+        await store.record([row("new")])
+        assert [e.id for e in (await store.history(HistoryQuery())).items] == ["new", "1"]
+        await store.close()
+
+    asyncio.run(scenario())
+    assert problems(path) == []
+
+
+def test_a_deleted_file_is_made_anew_although_another_process_has_the_old_one_open(tmp_path):
+    path = tmp_path / "n.db"
+    reading = HOLDER.replace("IMMEDIATE", "").replace("print", READ, 1)
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(path)
+        await store.record([row(1)])
+        with python(reading, path) as holder:
+            assert await asyncio.to_thread(holder.stdout.readline) == "held\n"
+            path.unlink()
+            await store.record([row(2)])
+        assert [e.id for e in (await store.history(HistoryQuery())).items] == ["2"]
         await store.close()
 
     asyncio.run(scenario())

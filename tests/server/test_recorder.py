@@ -25,7 +25,12 @@ from blackroad_nb.core.witness import Event, Idle
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.server.iopub_source import OwnSource
 from blackroad_nb.server.iopub_tap import MessageReader
-from blackroad_nb.server.recorder import CLAIM_LIMIT, RecorderOptions, ServerRecorder
+from blackroad_nb.server.recorder import (
+    ACTIVITY_WAIT_SECONDS,
+    CLAIM_LIMIT,
+    RecorderOptions,
+    ServerRecorder,
+)
 
 
 class Kept:
@@ -473,6 +478,16 @@ async def test_the_first_cell_of_a_fresh_kernel_is_not_missed(
     finally:
         client.stop_channels()
     assert row.source == "'first'"
+
+
+async def test_a_kernel_that_is_shut_down_while_it_starts_is_no_fault(
+    recorder: ServerRecorder, jp_serverapp: Any
+) -> None:
+    kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
+    await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
+    await asyncio.sleep(ACTIVITY_WAIT_SECONDS + 0.2)  # as long as the recorder looks for it
+    assert recorder.health()["faults"] == {}
+    assert recorder.health()["kernels"] == 0
 
 
 async def test_kernels_that_run_already_are_watched(

@@ -80,9 +80,23 @@ def connect_to_nothing() -> sqlite3.Connection:
     return sqlite3.connect(":memory:", isolation_level=None)
 
 
+def log_of(path: Path) -> Path:
+    """Return where the write-ahead log of a database lies, if it has one."""
+    return Path(f"{path}-wal")
+
+
 def log_size(path: Path) -> int:
     """Return how many bytes wait in the write-ahead log beside the file."""
     try:
-        return os.stat(f"{path}-wal").st_size
+        return os.stat(log_of(path)).st_size
     except FileNotFoundError:
         return 0
+
+
+def remove_log(path: Path) -> None:
+    """Remove the log of a file that is gone, which would be played into another in its place.
+
+    Source: https://www.sqlite.org/howtocorrupt.html section 1.4.
+    """
+    for left in (log_of(path), Path(f"{path}-shm")):
+        left.unlink(missing_ok=True)

@@ -19,7 +19,13 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from blackroad_nb.adapters.sqlite.connection import Identity, connect, identity
+from blackroad_nb.adapters.sqlite.connection import (
+    Identity,
+    connect,
+    identity,
+    log_of,
+    remove_log,
+)
 from blackroad_nb.adapters.sqlite.faults import told_plainly
 from blackroad_nb.adapters.sqlite.joining import Membership
 from blackroad_nb.adapters.sqlite.opening import prepare
@@ -53,6 +59,7 @@ class Database:
         self._turn = membership.turn
         self._refusal = membership.refusal
         self._identity: Identity | None = identity(path)
+        self._log: Identity | None = None  # of the write-ahead log that our connections have
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._writer: aiosqlite.Connection | None = None
         self._idle: list[aiosqlite.Connection] = []
@@ -190,7 +197,10 @@ class Database:
         async with self._reopening:
             if identity(self.path) == self._identity:
                 return
+            left_behind = self._log is not None and identity(log_of(self.path)) == self._log
             await self._let_go()
+            if left_behind:
+                remove_log(self.path)
             if self._identity != _UNPREPARED:
                 self._note_loss()
             # A new file may get the number of the one that we have just let go of.
@@ -221,15 +231,18 @@ class Database:
         connection = aiosqlite.Connection(opened, iter_chunk_size=1)
         opening = asyncio.create_task(_opened(connection))
         try:
-            return await asyncio.shield(opening)
+            await asyncio.shield(opening)
         except asyncio.CancelledError:
             with contextlib.suppress(sqlite3.Error, StoreError):
                 await opening
                 await connection.close()
             raise
+        self._log = identity(log_of(self.path))
+        return connection
 
     async def _let_go(self) -> None:
         self._generation += 1
+        self._log = None  # once it is gone another file may get its number
         idle, self._idle = self._idle, []
         writer, self._writer = self._writer, None
         for connection in idle:
