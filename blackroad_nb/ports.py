@@ -49,10 +49,26 @@ class Store(Protocol):
         """Newest update first; no limit means all of them. `root` asks for those below it."""
         ...
 
-    async def update_notebook(self, notebook: Notebook) -> None:
-        """Replace all but created_at; updated_at only moves forward.
+    async def move_notebook(self, notebook_id: str, path: str, name: str, at: datetime) -> None:
+        """Follow a file that was moved at that time.
 
         Raises NotebookNotFound, or NotebookExists when the new path is taken.
+        """
+        ...
+
+    async def note_notebook(
+        self,
+        notebook_id: str,
+        path: str,
+        *,
+        kernel: str | None = None,
+        cell_count: int | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Note what the file at this path was seen to hold, and when it was worked on.
+
+        None leaves a value as it is, and updated_at only moves forward. Nothing is noted when
+        the notebook is gone, or was moved meanwhile.
         """
         ...
 

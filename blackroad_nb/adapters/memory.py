@@ -102,12 +102,30 @@ class MemoryStore:
         last = ordered[limit - 1]
         return Page(tuple(ordered[:limit]), place_after(last.updated_at, last.id))
 
-    async def update_notebook(self, notebook: Notebook) -> None:
-        stored = await self.get_notebook(notebook.id)
-        self._check_path(notebook)
-        latest = max(stored.updated_at, notebook.updated_at)
-        self._notebooks[notebook.id] = replace(
-            notebook, created_at=stored.created_at, updated_at=latest
+    async def move_notebook(self, notebook_id: str, path: str, name: str, at: datetime) -> None:
+        stored = await self.get_notebook(notebook_id)
+        moved = replace(stored, path=path, name=name, updated_at=max(stored.updated_at, at))
+        self._check_path(moved)
+        self._notebooks[notebook_id] = moved
+
+    async def note_notebook(
+        self,
+        notebook_id: str,
+        path: str,
+        *,
+        kernel: str | None = None,
+        cell_count: int | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        self._check_open()
+        stored = self._notebooks.get(notebook_id)
+        if stored is None or stored.path != path:
+            return
+        self._notebooks[notebook_id] = replace(
+            stored,
+            kernel=stored.kernel if kernel is None else kernel,
+            cell_count=stored.cell_count if cell_count is None else cell_count,
+            updated_at=stored.updated_at if at is None else max(stored.updated_at, at),
         )
 
     async def delete_notebook(self, notebook_id: str) -> None:

@@ -151,7 +151,9 @@ class NotebookManager:
             kernel=kernel_name(document) or notebook.kernel,
         )
         if now != notebook:
-            await self._store.update_notebook(now)
+            await self._store.note_notebook(
+                notebook_id, notebook.path, kernel=now.kernel, cell_count=now.cell_count
+            )
         return now, document
 
     async def list(self, limit: int | None = None, cursor: str | None = None) -> Page[Notebook]:

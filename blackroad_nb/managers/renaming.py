@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from blackroad_nb.core.notebook import Notebook, name_for
 from blackroad_nb.errors import NotebookExists, NotebookNotFound
@@ -27,9 +27,8 @@ async def move(store: Store, rename: Rename, clock: Clock) -> None:
         path = rename.new + notebook.path[len(rename.old) :]
         named_after_file = notebook.name == name_for(notebook.path)
         name = name_for(path) if named_after_file else notebook.name
-        moved = replace(notebook, path=path, name=name, updated_at=clock())
         try:
-            await store.update_notebook(moved)
+            await store.move_notebook(notebook.id, path, name, clock())
         except (NotebookExists, NotebookNotFound) as error:
             _log.warning("The history of %r stays under its old path: %s", notebook.path, error)
 

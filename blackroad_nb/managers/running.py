@@ -369,19 +369,15 @@ class RunManager:
     async def _touch(self, run: RunPass) -> None:
         """Say in the registry that the notebook was worked on."""
         try:
-            # Read again: it may have been renamed since the run began.
-            notebook = await self._store.get_notebook(run.snapshot().notebook_id)
-            if str(run.artefact.path) != notebook.path:
-                return
-            changed = replace(
-                notebook,
-                updated_at=self._clock(),
+            await self._store.note_notebook(
+                run.snapshot().notebook_id,
+                str(run.artefact.path),
+                kernel=run.named_kernel,
                 cell_count=run.cell_count,
-                kernel=run.named_kernel or notebook.kernel,
+                at=self._clock(),
             )
-            await self._store.update_notebook(changed)
-        except (StoreError, NotebookNotFound):
-            return  # deleted meanwhile, or a broken store, which the run has told of
+        except StoreError:
+            return  # which the run has told of
         except Exception:  # the run is over, and whoever waits for it must get it
             log.exception("the notebook of run %s could not be updated", run.snapshot().id)
 

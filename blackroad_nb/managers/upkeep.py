@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 
 from blackroad_nb.core.document import kernel_name
-from blackroad_nb.core.notebook import DEFAULT_KERNEL, Notebook
+from blackroad_nb.core.notebook import DEFAULT_KERNEL
 from blackroad_nb.errors import BlackRoadError
 from blackroad_nb.ports import NotebookFiles, Store
 
@@ -81,19 +80,10 @@ class NotebookUpkeep:
         with contextlib.suppress(BlackRoadError):  # the file is not saved yet, or broken
             document = (await self._files.read(self._files.resolve(path))).document
             cells, kernel = len(document["cells"]), kernel or kernel_name(document)
-        # Only now: while a large file is read, the notebook may be renamed.
         notebook = await self._store.find_notebook(path)
         if notebook is None:
             return
-        changed = replace(
-            notebook,
-            kernel=_kernel(notebook, kernel),
-            cell_count=notebook.cell_count if cells is None else cells,
-        )
-        if changed != notebook:
-            await self._store.update_notebook(changed)
-
-
-def _kernel(notebook: Notebook, used: str | None) -> str:
-    """Return the kernel that ran, unless somebody chose another for the notebook."""
-    return used if used and notebook.kernel == DEFAULT_KERNEL else notebook.kernel
+        if notebook.kernel != DEFAULT_KERNEL or kernel == DEFAULT_KERNEL:
+            kernel = None  # somebody chose another for the notebook, or it is known
+        if kernel is not None or cells not in (None, notebook.cell_count):
+            await self._store.note_notebook(notebook.id, path, kernel=kernel, cell_count=cells)

@@ -117,8 +117,20 @@ class OpeningStore:
     ) -> Page[Notebook]:
         return await (await self.opened()).list_notebooks(limit, cursor, root or self._root)
 
-    async def update_notebook(self, notebook: Notebook) -> None:
-        await (await self.opened()).update_notebook(notebook)
+    async def move_notebook(self, notebook_id: str, path: str, name: str, at: datetime) -> None:
+        await (await self.opened()).move_notebook(notebook_id, path, name, at)
+
+    async def note_notebook(
+        self,
+        notebook_id: str,
+        path: str,
+        *,
+        kernel: str | None = None,
+        cell_count: int | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        store = await self.opened()
+        await store.note_notebook(notebook_id, path, kernel=kernel, cell_count=cell_count, at=at)
 
     async def delete_notebook(self, notebook_id: str) -> None:
         await self.get_notebook(notebook_id)

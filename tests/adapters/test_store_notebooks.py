@@ -37,7 +37,7 @@ def test_a_path_is_registered_once(holds):
             await store.add_notebook(notebook(2, path="/data/1.ipynb"))
         await store.add_notebook(notebook(2))
         with pytest.raises(NotebookExists):
-            await store.update_notebook(notebook(2, path="/data/1.ipynb"))
+            await store.move_notebook("notebook-2", "/data/1.ipynb", "1", NOON)
         assert (await store.get_notebook("notebook-2")).path == "/data/2.ipynb"
 
     holds(scenario)
@@ -65,10 +65,15 @@ def test_notebooks_are_listed_by_their_latest_update(holds):
     async def scenario(store):
         for number in (1, 3, 2):
             await store.add_notebook(notebook(number))
-        await store.update_notebook(notebook(1, updated_at=NOON + DAY, cell_count=9))
+        path = notebook(1).path
+        await store.note_notebook("notebook-1", path, cell_count=9, at=NOON + DAY)
+        await store.note_notebook("notebook-1", path, kernel="ir", at=NOON - DAY)
+        await store.note_notebook("notebook-1", "/data/elsewhere.ipynb", cell_count=5)
+        await store.note_notebook("nowhere", path, cell_count=5)
         listed = (await store.list_notebooks()).items
         assert [n.id for n in listed] == ["notebook-1", "notebook-3", "notebook-2"]
-        assert listed[0].cell_count == 9
+        noted = notebook(1, updated_at=NOON + DAY, cell_count=9, kernel="ir")
+        assert listed[0] == noted
 
     holds(scenario)
 
@@ -140,7 +145,7 @@ def test_what_is_not_there_is_said_to_be_missing(holds):
         with pytest.raises(NotebookNotFound):
             await store.get_notebook("x' OR 1=1 --")
         with pytest.raises(NotebookNotFound):
-            await store.update_notebook(notebook(1))
+            await store.move_notebook("notebook-1", "/data/1.ipynb", "1", NOON)
         with pytest.raises(NotebookNotFound):
             await store.delete_notebook("\ud800")
         with pytest.raises(RunNotFound):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -225,8 +224,23 @@ def test_loading_does_not_turn_back_what_recording_moved_on(registry):
     later = NOON + timedelta(days=1)
     ran = Execution("e", Status.SUCCESS, "1", later, later, 1, notebook_id=made.id)
     asyncio.run(registry.store.record([ran]))
-    asyncio.run(registry.store.update_notebook(replace(made, cell_count=9)))
+    asyncio.run(registry.store.note_notebook(made.id, made.path, cell_count=9, at=NOON))
     assert asyncio.run(registry.manager.get(made.id)).updated_at == later
+
+
+def test_loading_does_not_turn_back_a_rename(registry):
+    """A large file is read for a while."""
+    made = asyncio.run(registry.manager.create("A", "/data/a.ipynb"))
+    put(registry, "a.ipynb", cells=7)
+    read = registry.files.read
+
+    async def renamed_meanwhile(path):
+        await registry.store.move_notebook(made.id, "/data/b.ipynb", "b", NOON)
+        return await read(path)
+
+    registry.files.read = renamed_meanwhile
+    asyncio.run(registry.manager.load(made.id))
+    assert asyncio.run(registry.store.get_notebook(made.id)).path == "/data/b.ipynb"
 
 
 def test_loading_says_what_is_missing_or_broken(registry):

@@ -1122,7 +1122,7 @@ def test_a_kernel_that_ends_badly_after_the_run_was_kept_is_told_in_the_store(
     play(tmp_path, scenario, kernels=Late())
 
 
-@pytest.mark.parametrize("method", ["put_run", "record", "update_notebook"])
+@pytest.mark.parametrize("method", ["put_run", "record", "note_notebook"])
 def test_a_store_that_fails_unforeseen_still_ends_the_run(tmp_path: Path, method: str) -> None:
     async def scenario(bench: RunBench) -> None:
         setattr(bench.store, method, _failing_later)
@@ -1200,9 +1200,8 @@ def test_a_notebook_renamed_while_its_kernel_ends_keeps_its_new_path(tmp_path: P
         notebook_id = await bench.notebook("1")
         started = await bench.running.start(RunRequest(notebook_id))
         await until(lambda: (bench.running.snapshot(started.id) or started).status.final)
-        before = await bench.store.get_notebook(notebook_id)
         moved = str(bench.folder / "moved.ipynb")
-        await bench.store.update_notebook(replace(before, path=moved, name="moved"))
+        await bench.store.move_notebook(notebook_id, moved, "moved", datetime.now(UTC))
         bench.kernels.may_end.set()
         await bench.running.wait(started.id)
         now = await bench.store.get_notebook(notebook_id)

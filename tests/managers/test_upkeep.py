@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,9 +81,7 @@ def test_a_notebook_that_is_renamed_while_its_file_is_read_keeps_its_new_path(tm
     class Renaming(DiskNotebookFiles):
         async def read(self, path: Path) -> NotebookFile:
             found = await super().read(path)
-            row = await store.find_notebook(str(path))
-            assert row is not None
-            await store.update_notebook(replace(row, path="/new.ipynb", name="new"))
+            await store.move_notebook("n", "/new.ipynb", "new", NOON)
             return found
 
     async def story() -> Notebook:

@@ -98,11 +98,7 @@ class SqliteStore:
         values = rows.notebook_values(notebook)
 
         def unit(connection: sqlite3.Connection) -> None:
-            with _taken(
-                NotebookExists(
-                    f"{notebook.path!r} is registered already; list the notebooks to see its id."
-                )
-            ):
+            with _taken(_registered(notebook.path)):
                 connection.execute(statements("notebooks")["insert"], values)
 
         await self._database.write(unit)
@@ -125,19 +121,39 @@ class SqliteStore:
         found = await self._database.read(reads.list_notebooks(limit, cursor, root))
         return reads.notebook_page(found, limit)
 
-    async def update_notebook(self, notebook: Notebook) -> None:
-        values = rows.notebook_values(notebook)
+    async def move_notebook(self, notebook_id: str, path: str, name: str, at: datetime) -> None:
+        values = {
+            "id": notebook_id,
+            "path": rows.text(path),
+            "name": rows.text(name),
+            "at": rows.moment_text(at),
+        }
 
         def unit(connection: sqlite3.Connection) -> None:
-            with _taken(
-                NotebookExists(
-                    f"{notebook.path!r} is registered already; list the notebooks to see its id."
-                )
-            ):
-                if not _changed(connection, statements("notebooks")["update"], values):
-                    raise _no_notebook(notebook.id)
+            with _taken(_registered(path)):
+                if not _changed(connection, statements("notebooks")["move"], values):
+                    raise _no_notebook(notebook_id)
 
         await self._database.write(unit)
+
+    async def note_notebook(
+        self,
+        notebook_id: str,
+        path: str,
+        *,
+        kernel: str | None = None,
+        cell_count: int | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        values = {
+            "id": notebook_id,
+            "path": rows.text(path),
+            "kernel": rows.optional_text(kernel),
+            "cell_count": cell_count,
+            "at": rows.optional_moment_text(at),
+        }
+        sql = statements("notebooks")["note"]
+        await self._database.write(lambda connection: _changed(connection, sql, values))
 
     async def delete_notebook(self, notebook_id: str) -> None:
         await self.get_notebook(notebook_id)
@@ -350,6 +366,10 @@ def _freed(connection: sqlite3.Connection) -> int:
 def _single(connection: sqlite3.Connection, sql: str) -> Any:
     (row,) = connection.execute(sql)
     return row[0]
+
+
+def _registered(path: str) -> NotebookExists:
+    return NotebookExists(f"{path!r} is registered already; list the notebooks to see its id.")
 
 
 def _no_notebook(notebook_id: str) -> NotebookNotFound:

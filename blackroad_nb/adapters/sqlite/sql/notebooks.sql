@@ -23,12 +23,16 @@ WHERE updated_at <= :updated_at AND (updated_at < :updated_at OR id > :id)
 ORDER BY updated_at DESC, id
 LIMIT :limit
 
--- name: update
--- Recording may have moved updated_at on since the caller read the row.
+-- name: move
 UPDATE notebooks
-SET name = :name, path = :path, kernel = :kernel, updated_at = max(updated_at, :updated_at),
-    cell_count = :cell_count, metadata = :metadata
+SET path = :path, name = :name, updated_at = max(updated_at, :at)
 WHERE id = :id
+
+-- name: note
+UPDATE notebooks
+SET kernel = coalesce(:kernel, kernel), cell_count = coalesce(:cell_count, cell_count),
+    updated_at = max(updated_at, coalesce(:at, updated_at))
+WHERE id = :id AND path = :path
 
 -- name: delete
 DELETE FROM notebooks WHERE id = :id
