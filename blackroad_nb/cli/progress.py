@@ -15,6 +15,7 @@ from blackroad_nb.cli.terminal import is_terminal, mark, safe_text, wants_colour
 
 _WIDTH = 24
 _TICK_SECONDS = 0.5
+_LEFT_OUT = "(something is left out here; the notebook has all of it)\n"
 
 
 class ProgressBar:
@@ -154,11 +155,10 @@ def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
     head = f"{mark(status)} Cell {cell['index']} [{status}]"
     lines = [head if took is None else f"{head} ({took}ms)"]
     outputs = cell.get("outputs") or ()
-    text = "".join(_texts(outputs))
+    text = _LEFT_OUT if cell.get("truncated") else ""
+    text += "".join(_texts(outputs))
     if not any(output.get("output_type") == "error" for output in outputs):
         text += cell.get("error") or ""
-    if cell.get("truncated") or any(_is_cut(output) for output in outputs):
-        text = _ended(text) + "(cut short here; the notebook has all of it)"
     shown = safe_text(text, colours).rstrip("\n")
     if shown:
         lines.extend("  " + line if line else "" for line in shown.split("\n"))
@@ -166,15 +166,22 @@ def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
 
 
 def _texts(outputs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """Yield each output's text, which begins on a line of its own, as on a page."""
+    """Yield each output's text, which begins on a line of its own, as on a page.
+
+    A stream that is cut lacks its beginning, everything else its end.
+    """
     for output in outputs:
         kind = output.get("output_type")
         if kind == "stream":
+            if _is_cut(output):
+                yield _LEFT_OUT
             yield _ended(_joined(output.get("text", "")))
         elif kind == "error":
             yield _ended("\n".join(output.get("traceback") or ()) or _short_error(output))
         elif kind in ("display_data", "execute_result"):
             yield _ended(_plain(output))
+        if kind != "stream" and _is_cut(output):
+            yield _LEFT_OUT
 
 
 def _short_error(output: Mapping[str, Any]) -> str:

@@ -148,6 +148,32 @@ def test_a_run_on_the_server_looks_like_one_here(server: Open) -> None:
     ]
 
 
+LOOP = """
+from IPython.display import HTML, display
+for number in range(12):
+    print("before", number)
+    display(HTML("<b>table</b>"))
+"""
+
+
+def test_a_loop_of_prints_and_tables_looks_like_one_here(server: Open) -> None:
+    path = write(server, "loop", LOOP)
+    there, here = server.cli("execute", path, "--server"), server.cli("execute", path)
+    assert there.code == here.code == 0
+    assert [line.strip() for line in here.out.splitlines()[1:3]] == [
+        "before 0",
+        "<IPython.core.display.HTML object>",
+    ]
+    assert there.out.splitlines()[1:] == here.out.splitlines()[1:]
+
+
+def test_what_is_left_out_is_said_where_it_is_missing(server: Open) -> None:
+    path = write(server, "long", "print('0123456789\\n' * 20_000)")
+    lines = server.cli("execute", path, "--server").out.splitlines()
+    assert lines[1] == "  (something is left out here; the notebook has all of it)"
+    assert lines[-1] == "  0123456789"
+
+
 def test_runs_there_are_listed_page_by_page(server: Open) -> None:
     path = write(server, "pages", "1")
     for _ in range(2):
