@@ -133,6 +133,7 @@ def execute_there(arguments: argparse.Namespace, wanted: Mapping[str, Any]) -> i
 def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
     from blackroad_nb.cli.outcome import tell
     from blackroad_nb.cli.progress import ProgressBar, RunReport
+    from blackroad_nb.errors import ServerUnreachable
 
     received = None
     with ProgressBar() as bar, raising((INTERRUPT, TERMINATE)):
@@ -149,4 +150,12 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
                     raise
                 received = interruption.number
                 client.cancel_run(run_id)
-    return tell(client.get_run(run_id, outputs=as_json), as_json, received, report.fault)
+            except ServerUnreachable as error:
+                report.end_open_cell()
+                raise ServerUnreachable(
+                    f"{error.message} How run {run_id} ended is not known;"
+                    " `blackroad-nb executions list` on its machine shows it."
+                ) from None
+        run = client.get_run(run_id, outputs=as_json)
+        report.end_open_cell(run)
+    return tell(run, as_json, received, report.fault)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -15,6 +16,7 @@ from blackroad_nb.cli.terminal import is_terminal, mark, safe_text, wants_colour
 
 _WIDTH = 24
 _TICK_SECONDS = 0.5
+_LEFT_OUT = "(something is left out here; the notebook has all of it)\n"
 
 
 class ProgressBar:
@@ -108,16 +110,21 @@ class RunReport:
         self._done = 0
         self._total = 0
         self._noted = ""
+        self._artefact: str | None = None
+        self._begun: Mapping[str, Any] | None = None
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
         """Show one event."""
         if kind == "run_started":
             self._total = int(data.get("total", 0))
+            self._artefact = data.get("artefact")
             self._note(data.get("message"))
             self._bar.show(0, self._total, "starting")
         elif kind == "cell_started":
+            self._begun = data
             self._bar.show(self._done, self._total, f"cell {data['index']}")
         elif kind == "cell_finished":
+            self._begun = None
             self._done += 1
             self._print(cell_text(data, self._colours))
             self._bar.show(self._done, self._total, f"cell {data['index']} done")
@@ -125,6 +132,23 @@ class RunReport:
             self._note(data.get("message"))
             if not self._total:
                 self._note("There was no code to run.")
+
+    def end_open_cell(self, run: Mapping[str, Any] | None = None) -> None:
+        """Show the cell whose end was not told, because the server was killed meanwhile.
+
+        Its outputs come from the notebook, which holds what was written in time.
+
+        Args:
+            run: how the run ended, if that is known.
+        """
+        if self._begun is None:
+            return
+        index, cell_id = self._begun["index"], self._begun.get("cell_id")
+        cells = () if run is None else run["cells"]
+        known = next((cell for cell in cells if cell["index"] == index), {"status": "pending"})
+        outputs = () if self._silent else _outputs_in_file(self._artefact, index, cell_id)
+        self._begun = None
+        self._print(cell_text({**known, "index": index, "outputs": outputs}, self._colours))
 
     def _note(self, message: str | None) -> None:
         """Say once what is to be known of the run; a failed one says it as it fails."""
@@ -154,11 +178,10 @@ def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
     head = f"{mark(status)} Cell {cell['index']} [{status}]"
     lines = [head if took is None else f"{head} ({took}ms)"]
     outputs = cell.get("outputs") or ()
-    text = "".join(_texts(outputs))
+    text = _LEFT_OUT if cell.get("truncated") else ""
+    text += "".join(_texts(outputs))
     if not any(output.get("output_type") == "error" for output in outputs):
         text += cell.get("error") or ""
-    if cell.get("truncated") or any(_is_cut(output) for output in outputs):
-        text = _ended(text) + "(cut short here; the notebook has all of it)"
     shown = safe_text(text, colours).rstrip("\n")
     if shown:
         lines.extend("  " + line if line else "" for line in shown.split("\n"))
@@ -166,15 +189,34 @@ def cell_text(cell: Mapping[str, Any], colours: bool) -> str:
 
 
 def _texts(outputs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """Yield each output's text, which begins on a line of its own, as on a page."""
+    """Yield each output's text, which begins on a line of its own, as on a page.
+
+    A stream that is cut lacks its beginning, everything else its end.
+    """
     for output in outputs:
         kind = output.get("output_type")
         if kind == "stream":
+            if _is_cut(output):
+                yield _LEFT_OUT
             yield _ended(_joined(output.get("text", "")))
         elif kind == "error":
             yield _ended("\n".join(output.get("traceback") or ()) or _short_error(output))
         elif kind in ("display_data", "execute_result"):
             yield _ended(_plain(output))
+        if kind != "stream" and _is_cut(output):
+            yield _LEFT_OUT
+
+
+def _outputs_in_file(path: str | None, index: int, cell_id: str | None) -> Sequence[Any]:
+    """Return the outputs of a cell of a notebook, if the notebook is a file of this machine."""
+    if path is None:
+        return ()
+    try:
+        with open(path, "rb") as file:
+            cell = json.load(file)["cells"][index]
+        return list(cell["outputs"]) if cell.get("id") == cell_id else ()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ()
 
 
 def _short_error(output: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ from blackroad_nb.core.run import CellResult, Run, RunEvent
 
 ERROR_CHARACTERS = 10_000  # of a cell's error
 OUTPUT_CHARACTERS = 4_000  # what an event shows of one output
-CELL_OUTPUTS = 20  # outputs shown when a cell finishes: the last ones
+CELL_CHARACTERS = 40_000  # of its outputs shown when a cell finishes: the last ones
+CELL_OUTPUTS = 1_000  # and at most so many
 CELL_EVENTS = 40  # output events of one cell; the end of the cell shows the rest
 BUDGET_CHARACTERS = 4_000_000  # for all outputs in the events of one run
 
@@ -123,13 +124,17 @@ class RunLog:
                 self._add_output(index, position, outputs[position], len(marks))
 
     def _shown(self, outputs: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+        """Return the last outputs, as far as they may be shown, and whether these are all."""
         shown: list[dict[str, Any]] = []
-        for output in outputs[-CELL_OUTPUTS:]:
-            short = self._afford(output)
+        room = CELL_CHARACTERS
+        for output in reversed(outputs[-CELL_OUTPUTS:]):
+            limit = room if output["output_type"] == "stream" else OUTPUT_CHARACTERS
+            short = self._afford(output, limit) if room > 0 else None
             if short is None:
-                return [], False
+                break
             shown.append(short)
-        return shown, len(outputs) <= CELL_OUTPUTS
+            room -= len(repr(short))
+        return shown[::-1], len(shown) == len(outputs)
 
     def _add_output(
         self, index: int, position: int | None, output: Mapping[str, Any] | None, count: int
@@ -143,10 +148,12 @@ class RunLog:
         data = {"index": index, "position": position, "count": count, "output": short}
         self.add("output", data)
 
-    def _afford(self, output: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _afford(
+        self, output: Mapping[str, Any], limit: int = OUTPUT_CHARACTERS
+    ) -> dict[str, Any] | None:
         if self._left <= 0:
             return None
-        short = brief(output, OUTPUT_CHARACTERS)
+        short = brief(output, limit)
         self._left -= len(repr(short))
         return short
 

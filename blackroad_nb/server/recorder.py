@@ -23,6 +23,7 @@ from tornado.ioloop import PeriodicCallback
 
 from blackroad_nb.core.execution import Execution
 from blackroad_nb.core.open_request import Place
+from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.core.witness import (
     Ending,
     Event,
@@ -227,12 +228,23 @@ class ServerRecorder:
             return
         try:
             tracker, now = watched.tracker, _now()
-            tracker.path = self._paths.of(kernel_id)
+            self._follow_path(kernel_id, tracker)
             for event in events:
                 for execution in tracker.feed(event, now):
                     writer.put(execution)
         except Exception as error:  # the tap must live on
             self.on_fault("tracker", error)
+
+    def _follow_path(self, kernel_id: str, tracker: ExecutionTracker) -> None:
+        """Keep the tracker's path current.
+
+        A notebook that takes another kernel leaves this one with cells that have not
+        ended. They stay the notebook's.
+        """
+        assert self._paths is not None
+        path = self._paths.of(kernel_id)
+        if path is not None or not tracker.open_count:
+            tracker.path = path
 
     def _tick(self) -> None:
         """Store what runs long already, and notice kernels that died unseen."""
@@ -246,8 +258,7 @@ class ServerRecorder:
 
     def _tick_kernel(self, kernel_id: str, watched: Watched) -> None:
         assert self._writer is not None
-        assert self._paths is not None
-        watched.tracker.path = self._paths.of(kernel_id)
+        self._follow_path(kernel_id, watched.tracker)
         for execution in watched.tracker.overdue(_now(), self._options.pending_seconds):
             self._writer.put(execution)
 
@@ -272,8 +283,7 @@ class ServerRecorder:
         settle: Callable[[Moment], tuple[Execution, ...]],
     ) -> None:
         assert self._writer is not None
-        assert self._paths is not None
-        watched.tracker.path = self._paths.of(kernel_id)
+        self._follow_path(kernel_id, watched.tracker)
         for execution in settle(_now()):
             self._writer.put(execution)
 

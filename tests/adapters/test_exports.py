@@ -316,6 +316,14 @@ def test_trusted_html_is_nbconverts_own(export: Warm) -> None:
     assert "<script>a</script>" in page
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_page_shows_what_a_cell_asked_and_what_was_typed(trusted: bool, export: Warm) -> None:
+    typed = {"output_type": "stream", "name": "stdin", "text": "Your name?  Ada\n"}
+    said = {"output_type": "stream", "name": "stdout", "text": "Hello\n"}
+    page = export(notebook(code("x", typed, said)), trusted=trusted).body.decode()
+    assert page.index("Your name?  Ada") < page.index("Hello")
+
+
 def test_halves_of_characters_do_not_stop_an_export(export: Warm) -> None:
     content = json.dumps(notebook(markdown("a \ud83d b \udc00 \ud83d\ude00 \0"))).encode()
     assert "😀" in export(content).body.decode()

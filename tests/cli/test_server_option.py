@@ -22,7 +22,7 @@ from tests.cli.conftest import CommandLine
 
 SECONDS = 40
 JUPYTER = str(Path(sys.executable).parent / "jupyter")
-LINK = re.compile(r"http://127\.0\.0\.1:\d+/\S*\?token=\w+")
+LINK = re.compile(r"http://127\.0\.0\.1:\d+/\S*\?token=[\w.]+")
 OPTIONS = (
     "--no-browser",
     "--ip=127.0.0.1",
@@ -57,11 +57,14 @@ class Open:
                 self.lines.append(line)
 
 
-def open_server(cli: CommandLine, folder: str = "workspace") -> Open:
+def open_server(
+    cli: CommandLine, folder: str = "workspace", port: int = 0, token: str = ""
+) -> Open:
     (cli.folder / folder).mkdir(exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     command = [JUPYTER, "server", *OPTIONS, f"--ServerApp.root_dir={cli.folder / folder}",
-               f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]  # fmt: skip
+               f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+               *([f"--IdentityProvider.token={token}"] if token else [])]  # fmt: skip
     process = subprocess.Popen(
         command,
         cwd=cli.folder,
@@ -146,6 +149,32 @@ def test_a_run_on_the_server_looks_like_one_here(server: Open) -> None:
         "success",
         "success",
     ]
+
+
+LOOP = """
+from IPython.display import HTML, display
+for number in range(12):
+    print("before", number)
+    display(HTML("<b>table</b>"))
+"""
+
+
+def test_a_loop_of_prints_and_tables_looks_like_one_here(server: Open) -> None:
+    path = write(server, "loop", LOOP)
+    there, here = server.cli("execute", path, "--server"), server.cli("execute", path)
+    assert there.code == here.code == 0
+    assert [line.strip() for line in here.out.splitlines()[1:3]] == [
+        "before 0",
+        "<IPython.core.display.HTML object>",
+    ]
+    assert there.out.splitlines()[1:] == here.out.splitlines()[1:]
+
+
+def test_what_is_left_out_is_said_where_it_is_missing(server: Open) -> None:
+    path = write(server, "long", "print('0123456789\\n' * 20_000)")
+    lines = server.cli("execute", path, "--server").out.splitlines()
+    assert lines[1] == "  (something is left out here; the notebook has all of it)"
+    assert lines[-1] == "  0123456789"
 
 
 def test_runs_there_are_listed_page_by_page(server: Open) -> None:
@@ -238,6 +267,44 @@ def test_the_run_outlives_the_command_that_asked_for_it(server: Open) -> None:
     (run,) = [run for run in runs(server) if run["path"] == path]
     assert run["status"] == "running"
     assert server.cli("executions", "watch", run["id"], "--json").json["status"] == "success"
+
+
+TICKS = """
+import time
+for number in range(60):
+    print("tick", number, flush=True)
+    time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["started again", "gone"])
+def test_a_killed_server_leaves_the_terminal_with_what_the_notebook_has(
+    tmp_path: Path, back: bool
+) -> None:
+    cli = CommandLine(tmp_path, {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")})
+    opened = open_server(cli)
+    path = Path(write(opened, "killed", "print('before')", TICKS))
+    process = cli.popen(
+        "execute", str(path), "--server", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_for(lambda: "tick 2" in path.read_text())
+    opened.process.kill()
+    opened.process.wait()
+    assert opened.reader is not None
+    opened.reader.join(timeout=SECONDS)
+    port = int(re.findall(r"127\.0\.0\.1:(\d+)", opened.text)[0])
+    token = re.findall(r"token=(\w+)", opened.text)[0]
+    again = open_server(cli, port=port, token=token) if back else None
+    try:
+        out, complaint = process.communicate(timeout=SECONDS + 30)
+    finally:
+        if again is not None:
+            stop(again, signal.SIGTERM)
+    sign = "\N{BALLOT X} Cell 1 [killed]" if back else "\N{HORIZONTAL ELLIPSIS} Cell 1 [pending]"
+    assert out.splitlines()[1:6] == ["  before", sign, "  tick 0", "  tick 1", "  tick 2"]
+    assert process.returncode == (5 if back else 7)
+    assert complaint.count("\n") == 1
+    assert back or "executions list" in complaint
 
 
 def test_a_kept_kernel_resumes_with_its_state(server: Open) -> None:

@@ -521,6 +521,19 @@ async def test_a_rename_in_the_middle_of_a_run(
     assert moves == [(before, after, False)]
 
 
+async def test_a_notebook_that_takes_another_kernel_keeps_its_cells_on_the_old_one(
+    desk: Desk, recorder: ServerRecorder, jp_fetch: Any, jp_root_dir: Path
+) -> None:
+    first = await desk.tab.running(desk.tab.send("import time; time.sleep(60)"))
+    second = desk.tab.send("print('behind')")
+    await until(lambda: recorder.health()["open"] == 2, "both requests")
+    other = json.dumps({"kernel": {"name": "python3"}})
+    await jp_fetch("api", "sessions", desk.session_id, method="PATCH", body=other)
+    rows = [await desk.recorded(first), await desk.recorded(second)]
+    assert [row.status for row in rows] == [Status.KILLED, Status.ABORTED]
+    assert [row.path for row in rows] == [real(jp_root_dir, "nb.ipynb")] * 2
+
+
 async def test_one_msg_id_for_every_request(desk: Desk, kept: Kept) -> None:
     for number in range(3):
         await desk.tab.run(f"{number}", msg_id="always-the-same")

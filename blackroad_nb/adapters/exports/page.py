@@ -135,6 +135,7 @@ class _BodyExporter(HTMLExporter):
     """nbconvert's cells without its page, its scripts and its second parse of the result."""
 
     optimistic_validation = True
+    exclude_output_stdin = False  # JupyterLab keeps what a cell asked and what the user typed
 
     @property
     def default_config(self) -> Config:

@@ -297,6 +297,7 @@ def _exporter(format: str) -> Any:
 
     # We have validated the notebook; nbconvert would after each of eleven preprocessors.
     options: dict[str, Any] = {"extra_template_basedirs": [], "optimistic_validation": True}
+    options["exclude_output_stdin"] = False  # what a cell asked, and what the user typed
     if format == "webpdf":
         options["template_name"] = "webpdf"
     return getattr(nbconvert.exporters, _RENDERERS[format])(**options)
