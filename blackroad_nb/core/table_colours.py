@@ -33,8 +33,10 @@ def rules_by_id(html: str) -> dict[str, str]:
 def with_rules(html: str, rules: dict[str, str]) -> str:
     """Set rules on the elements they name; the result must pass a sanitiser once more."""
 
+    left = dict(rules)
+
     def styled(tag: re.Match[str]) -> str:
-        declarations = rules.get(tag[2])
+        declarations = left.pop(tag[2], None)  # ids are unique, and a rule may be long
         return f'{tag[1]} style="{escape(declarations)}"' if declarations else tag[1]
 
     return _ELEMENT.sub(styled, html)

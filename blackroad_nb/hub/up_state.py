@@ -143,7 +143,9 @@ def open_state(named: str) -> StateFolder:
     """
     path = Path(os.path.realpath(os.path.expanduser(named)))
     try:
-        path.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        # Each by itself: parents get the usual mode, and the database lies in the one above.
+        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
         _make_private(path)
         state = StateFolder(path)
         state.claims.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)

@@ -114,6 +114,8 @@ class RunLog:
         """Tell what changed in the outputs of the running cell since the last call."""
         if index != self._cell:
             self._cell, self._cell_events, self._seen = index, 0, []
+        if self._cell_events >= CELL_EVENTS:
+            return  # the outputs may be very many, and are looked through at every call
         marks = [_mark(output) for output in outputs]
         before, self._seen = self._seen, marks
         if len(marks) < len(before):  # cleared
@@ -139,7 +141,7 @@ class RunLog:
     def _add_output(
         self, index: int, position: int | None, output: Mapping[str, Any] | None, count: int
     ) -> None:
-        if self._cell_events >= CELL_EVENTS:
+        if self._cell_events >= CELL_EVENTS:  # reached within one call
             return
         short = None if output is None else self._afford(output)
         if output is not None and short is None:

@@ -191,13 +191,15 @@ class RunManager:
     ) -> Page[Run]:
         """Return runs without outputs, the newest first.
 
-        What the store does not know yet, or cannot take, stands on the first page.
+        What the store does not know yet, or cannot take, stands on the first page, which
+        grows for it if it must: the next page begins in the store.
         """
         fresh = () if cursor is not None else await self._not_stored(notebook_id)
         page = await self._store.list_runs(notebook_id, limit, cursor)
         known = {run.id for run in page.items}
-        first = tuple(run for run in fresh if run.id not in known)[:limit]
-        kept = tuple(self._as_it_stands(run) for run in page.items[: limit - len(first)])
+        first = tuple(run for run in fresh if run.id not in known)
+        room = max(limit - len(first), 0)
+        kept = tuple(self._as_it_stands(run) for run in page.items[:room])
         following = page.next_cursor
         if len(kept) < len(page.items):
             following = str((page.items[len(kept)].seq or 0) + 1)

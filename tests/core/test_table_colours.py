@@ -35,6 +35,7 @@ def test_a_block_that_is_never_closed_counts_to_the_end() -> None:
         ('<td id="a">x</td>', '<td id="a" style="color: &quot;red&quot;">x</td>'),
         ('<th class="c" id="a">', '<th class="c" id="a" style="color: &quot;red&quot;">'),
         ('<td id="b">x</td>', '<td id="b">x</td>'),
+        ('<td id="a"><td id="a">', '<td id="a" style="color: &quot;red&quot;"><td id="a">'),
         ('<p id="a">x</p>', '<p id="a">x</p>'),
         ('<td title="&lt;td id=&quot;a&quot;&gt;">', '<td title="&lt;td id=&quot;a&quot;&gt;">'),
         ('&lt;td id="a"&gt;', '&lt;td id="a"&gt;'),

@@ -21,6 +21,7 @@ from up_process import LINK, Up, until, up_in, visitor
 
 from blackroad_nb.cli.hub_process import answers
 from blackroad_nb.hub.up_ports import inner_port
+from blackroad_nb.hub.up_state import open_state
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +257,13 @@ def test_two_that_start_at_the_same_moment_both_come_up(tmp_path: Path) -> None:
             assert process.poll() is None, each.text
             assert each.asks("hub/api/user")[0] == 200  # the link is its own
         assert up.settings.port != other.settings.port
+
+
+def test_the_folder_above_is_private_too(tmp_path: Path) -> None:
+    """It is ~/.blackroad, where the history lies."""
+    above = tmp_path / "dot-blackroad"
+    open_state(str(above / "hub"))
+    assert stat.S_IMODE(above.stat().st_mode) == 0o700
 
 
 def test_faults_of_the_state_folder_are_one_sentence_each(tmp_path: Path) -> None:

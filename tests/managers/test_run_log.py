@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.run import CellResult
-from blackroad_nb.managers.run_log import CELL_CHARACTERS, CELL_OUTPUTS, RunLog
+from blackroad_nb.managers.run_log import CELL_CHARACTERS, CELL_EVENTS, CELL_OUTPUTS, RunLog
 
 PICTURE = {
     "output_type": "display_data",
@@ -25,6 +26,21 @@ def finished(*outputs: dict[str, Any]) -> dict[str, Any]:
     log = RunLog()
     log.add_finished(CellResult(0, "c", Status.SUCCESS, outputs=outputs))
     return dict(log._events[0].data)
+
+
+def test_a_cell_with_very_many_outputs_is_not_looked_through_for_ever() -> None:
+    log = RunLog()
+    for number in range(CELL_EVENTS + 5):
+        log.add_outputs(0, [stream("x")] * number)
+    assert len(log._events) == CELL_EVENTS
+    log.add_outputs(0, Unread())
+    log.add_outputs(1, [stream("y")])
+    assert log._events[-1].data["index"] == 1
+
+
+class Unread(list[dict[str, Any]]):
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        raise AssertionError("no event is left to tell of these")
 
 
 def test_a_loop_of_prints_and_plots_is_shown_whole() -> None:

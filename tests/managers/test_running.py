@@ -622,6 +622,20 @@ def test_the_number_of_runs_is_bounded(tmp_path: Path) -> None:
     play(tmp_path, scenario, max_active=2)
 
 
+def test_no_run_that_is_not_stored_is_left_out_of_the_pages(tmp_path: Path) -> None:
+    async def scenario(bench: RunBench) -> None:
+        stored = await bench.run(await bench.notebook("1", name="stored"))
+        bench.store.full = True
+        others = [await bench.notebook("1", name=f"n{number}") for number in range(3)]
+        unstored = [await bench.run(notebook_id) for notebook_id in others]
+        first = await bench.running.list(limit=2)
+        assert {run.id for run in first.items} == {run.id for run in unstored}
+        second = await bench.running.list(limit=2, cursor=int(first.next_cursor or 0))
+        assert [run.id for run in second.items] == [stored.id]
+
+    play(tmp_path, scenario, store=NoRoomForRuns())
+
+
 def test_pages_of_runs_show_active_ones_as_they_stand(tmp_path: Path) -> None:
     async def scenario(bench: RunBench) -> None:
         busy = await bench.notebook("print('on')\nimport time\n" + SLEEP, name="busy")

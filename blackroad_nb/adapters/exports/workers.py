@@ -34,6 +34,7 @@ class Worker:
         self._limit_seconds = limit_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None  # what its converters leave lying about
+        self._left: weakref.finalize[..., Worker] | None = None  # ends the process at exit
         self._changing = threading.Lock()
         self._closed = False
         self._too_late = False
@@ -89,7 +90,9 @@ class Worker:
                 _kill(self._process, self._folder)
             self._folder = Path(tempfile.mkdtemp(prefix="blackroad-export-"))
             self._process = _start(self._folder)
-            weakref.finalize(self, _kill, self._process, self._folder)
+            if self._left is not None:
+                self._left.detach()  # that process is gone
+            self._left = weakref.finalize(self, _kill, self._process, self._folder)
             return self._process
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
