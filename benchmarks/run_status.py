@@ -3,18 +3,16 @@
     python benchmarks/run_status.py [--megabytes N] [--rows N] [--repeats N]
 
 Stores a finished run with N megabytes of outputs, as older versions did with up to 64 MiB
-a cell, and asks a server for the run without them. Prints a Markdown table: the time of a
-request, what the server reads for it, and what it adds to the memory of a server that
-has answered as often for a run without any outputs.
+a cell, and asks a server for the run without them: the time of a request, what the server
+reads for it, and what it adds to the memory of a server that has answered as often for a
+run without any outputs.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -22,14 +20,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
+from notebook_server import NotebookServer, running_server
+from report import Report, Result, caption, parser, table
 
 from blackroad_nb.adapters.sqlite.store import SqliteStore
 from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.run import CellResult, Run, RunStatus
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from notebook_server import NotebookServer, running_server
-
+PACKAGES = ("jupyter_server", "tornado", "aiosqlite")
 MIB = 1024 * 1024
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -67,8 +65,8 @@ async def fill(database: Path, notebook: Path, megabytes: int, count: int) -> No
     await store.close()
 
 
-def measure(server: NotebookServer, repeats: int) -> tuple[list[float], float, float]:
-    """Return the times in ms, the KiB read for one request, and the MiB that memory grew."""
+def measure(server: NotebookServer, repeats: int) -> Result:
+    """Return the times, what was read for one request, and how the memory grew."""
     process = psutil.Process(server.process.pid)
     server.call("GET", "blackroad/history?limit=1")  # opens the store and imports what it needs
     for _ in range(repeats):
@@ -80,28 +78,42 @@ def measure(server: NotebookServer, repeats: int) -> tuple[list[float], float, f
         server.call("GET", "blackroad/executions/run-1")
         took.append((time.perf_counter() - begun) * 1000)
     read = process.io_counters().read_chars - read
-    return took, read / repeats / 1024, (process.memory_info().rss - memory) / MIB
+    grown = process.memory_info().rss - memory
+    return {"ms": took, "read_kib": read / repeats / 1024, "grown_mib": grown / MIB}
+
+
+def tables(result: Result) -> str:
+    found = result["found"]
+    p99 = statistics.quantiles(found["ms"], n=100)[98]
+    head = [
+        f"`GET` of a run with {result['settings']['megabytes']} MB of outputs",
+        "",
+        "our target",
+    ]
+    rows = [
+        ["median", f"{statistics.median(found['ms']):.1f} ms", "<= 5 ms"],
+        ["p99", f"{p99:.1f} ms", ""],
+        ["read from files for one request", f"{found['read_kib']:.0f} KiB", ""],
+        ["memory of the server, more than before", f"{found['grown_mib']:+.1f} MiB", "<= +5 MiB"],
+    ]
+    return f"{table(head, rows)}\n\n{caption(result)}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--megabytes", type=int, default=500, help="of outputs")
-    parser.add_argument("--rows", type=int, default=10, help="cells that share them")
-    parser.add_argument("--repeats", type=int, default=100)
-    chosen = parser.parse_args()
+    own = parser(__doc__)
+    own.add_argument("--megabytes", type=int, default=500, help="of outputs (500)")
+    own.add_argument("--rows", type=int, default=10, help="cells that share them (10)")
+    own.add_argument("--repeats", type=int, default=100, help="requests (100)")
+    chosen = own.parse_args()
+    report = Report("run_status", chosen, PACKAGES)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         notebook = home.resolve() / "large.ipynb"
         asyncio.run(fill(home / "notebooks.db", notebook, chosen.megabytes, chosen.rows))
         extensions = {"blackroad_nb": True, "jupyterlab": False}
         with running_server(home, extensions) as server:
-            took, read, grown = measure(server, chosen.repeats)
-    print("| figure | value | wanted |")
-    print("|---|---|---|")
-    print(f"| `GET` of a run with {chosen.megabytes} MB of outputs, median | "
-          f"{statistics.median(took):.1f} ms | 5 ms |")  # fmt: skip
-    print(f"| read for one request | {read:.0f} KiB | |")
-    print(f"| memory of the server, more than before | {grown:+.1f} MiB | +5 MiB |")
+            found = measure(server, chosen.repeats)
+    print(tables(report.save(found)))
 
 
 if __name__ == "__main__":
