@@ -67,7 +67,7 @@ class Ears:
                 self._on_fault("answers", error)
                 return None
 
-        tracker = ExecutionTracker(place, answer_of)
+        tracker = ExecutionTracker(place, answer_of, answers.heard)
         return Watched(kernel, tracker, self.tap(place.kernel_id, kernel), answers)
 
     def tap(self, kernel_id: str, kernel: Any) -> IopubTap[Frames]:
