@@ -19,7 +19,6 @@ from typing import Any
 
 from blackroad_nb.adapters.replacement import (
     READ,
-    needs_right_to_write,
     regular,
     replace_content,
     sync,
@@ -219,12 +218,12 @@ def _check_place(path: Path) -> None:
                     f"{str(path)!r} cannot be written: its folder is read-only; write elsewhere, or"
                     " ask for the right to write there."
                 )
-            before = regular(folder, path.name)
-            asked = before is not None and needs_right_to_write(before)
-            if asked and not _may(path.name, os.W_OK, folder):
+            # One's own too, which could be replaced: whoever made it read-only meant it.
+            there = regular(folder, path.name) is not None
+            if there and not _may(path.name, os.W_OK, folder):
                 raise InvalidInput(
-                    f"{str(path)!r} cannot be written: it belongs to somebody else and is"
-                    " read-only for you; write elsewhere, or ask its owner."
+                    f"{str(path)!r} cannot be written: it is read-only for you; write elsewhere"
+                    " (--output), or make it writable first."
                 )
     except FileNotFoundError:
         raise _no_folder(path) from None

@@ -39,11 +39,6 @@ def replace_content(folder: int, path: Path, content: bytes, durable: bool) -> N
         _write_in_place(folder, path, content)
 
 
-def needs_right_to_write(before: os.stat_result) -> bool:
-    """Tell whether `replace_content` may have to write into the file itself."""
-    return before.st_nlink > 1 or os.geteuid() not in (0, before.st_uid)
-
-
 def _replace(folder: int, name: str, content: bytes, durable: bool) -> bool:
     """Put a new file in the place of the old one.
 

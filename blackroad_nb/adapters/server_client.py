@@ -11,7 +11,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -21,6 +21,7 @@ from blackroad_nb.errors import BlackRoadError, ServerUnreachable, error_class
 _ANSWER_SECONDS = 60.0  # a start answers at once, but a busy server may take a while
 _SILENCE_SECONDS = 90.0  # without even a keep-alive the stream is taken for dead
 _RETRY_SECONDS = 0.25
+_BRIEF_SECONDS = 2.0  # a break that nobody needs to hear of
 _FORBIDDEN = "forbidden"  # of the server itself; none of our errors has this code
 _PASSING = (502, 504)  # a proxy whose server restarts
 _PAGES = ("lab", "tree", "notebooks", "login", "blackroad")  # ends of what people copy
@@ -118,18 +119,23 @@ class ServerClient:
         query = {name: value for name, value in asked.items() if value is not None}
         return dict(self._call("GET", f"executions?{urlencode(query)}"))
 
-    def watch_run(self, run_id: str, after: int = 0) -> Iterator[ServerEvent]:
+    def watch_run(
+        self, run_id: str, after: int = 0, on_break: Callable[[float], None] | None = None
+    ) -> Iterator[ServerEvent]:
         """Yield the run's events until it has finished.
 
         A stream that breaks is taken up again after the last event that came. A cell
         may be silent for hours, so the patience counts from the break.
+
+        Args:
+            on_break: called once for a break that lasts, with the seconds of patience left.
         """
-        last, broken_at = after, math.inf
+        last, broken_at, told = after, math.inf, False
         while True:
             broken: Exception = ConnectionError("the stream ended early")
             try:
                 for event in self._stream(run_id, last):
-                    broken_at = math.inf
+                    broken_at, told = math.inf, False
                     if event is None:
                         continue
                     last = event.number
@@ -142,6 +148,9 @@ class ServerClient:
             broken_at = min(broken_at, now)
             if now - broken_at > self._patience:
                 raise self._unreachable(broken)
+            if on_break is not None and not told and now - broken_at > _BRIEF_SECONDS:
+                on_break(self._patience - (now - broken_at))
+                told = True
             time.sleep(_RETRY_SECONDS)
 
     def _stream(self, run_id: str, after: int) -> Iterator[ServerEvent | None]:

@@ -141,7 +141,7 @@ def _follow(client: Any, run_id: str, as_json: bool, cancels: bool) -> int:
         last = 0
         while True:
             try:
-                for event in client.watch_run(run_id, last):
+                for event in client.watch_run(run_id, last, report.note_break):
                     report.take(event.kind, event.data)
                     last = event.number
                 break

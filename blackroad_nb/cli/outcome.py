@@ -61,5 +61,7 @@ def _reason(run: Mapping[str, Any]) -> str:
     first, more = failed[0], len(failed) - 1
     error = (first.get("error") or first["status"]).strip().split("\n", 1)[0]
     others = f" ({more} more failed)" if more else ""
+    if first["status"] == "timeout":
+        error = f"{error.rstrip('.')}; --timeout SECONDS sets another limit."
     told = f"cell {first['index']} [{first['status']}]: {error}{others}"
     return f"{told.rstrip('.')}. {notes}" if notes else told

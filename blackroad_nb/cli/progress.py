@@ -133,6 +133,13 @@ class RunReport:
             if not self._total:
                 self._note("There was no code to run.")
 
+    def note_break(self, seconds: float) -> None:
+        """Say that the server is silent, and for how long it is tried again."""
+        self._bar.clear()
+        if sys.stderr is not None:
+            text = f"Note: the server does not answer; it is tried for {seconds:.0f} s more."
+            print(text, file=sys.stderr, flush=True)
+
     def end_open_cell(self, run: Mapping[str, Any] | None = None) -> None:
         """Show the cell whose end was not told, because the server was killed meanwhile.
 

@@ -14,7 +14,7 @@ SOURCE_LIMIT = 1024 * 1024  # characters of a source that are kept
 ERROR_LIMIT = 32 * 1024  # characters of an error that are kept
 # The kernel's own time stamps are finer than the moment we read them. They are
 # believed while they agree this well with our monotonic clock.
-CLOCK_TOLERANCE_SECONDS = 0.25
+CLOCK_TOLERANCE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)

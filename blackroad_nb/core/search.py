@@ -112,7 +112,7 @@ def search_terms(text: str) -> tuple[Term, ...]:
         InvalidInput: the text holds no word or too many, or too short a prefix.
     """
     terms: list[Term] = []
-    for position, piece in enumerate(unicodedata.normalize("NFC", text).split('"')):
+    for position, piece in enumerate(_composed(text).split('"')):
         quoted = position % 2 == 1
         for phrase in [piece] if quoted else piece.split():
             words = tuple(words_of(phrase, symbols=True))

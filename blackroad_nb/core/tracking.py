@@ -98,10 +98,16 @@ class ExecutionTracker:
         answer_of: returns what the kernel answered to the request of that msg_id, or
             None as long as that was not heard; asked only when an error was published,
             or the kernel is relayed. Without it, a published error is a failure.
+        answered: tells at no cost whether the request of that msg_id was answered; asked for
+            each that a websocket carried. A kernel that is interrupted on the way to a cell
+            says neither an error nor an answer, and has not run it.
     """
 
     def __init__(
-        self, place: Place, answer_of: Callable[[str], Answer | None] | None = None
+        self,
+        place: Place,
+        answer_of: Callable[[str], Answer | None] | None = None,
+        answered: Callable[[str], bool] | None = None,
     ) -> None:
         self.path: str | None = None
         self.ends_lost = 0
@@ -110,6 +116,7 @@ class ExecutionTracker:
         self._sight_lost = -math.inf  # when nothing was heard, the last time; monotonic
         self._place = place
         self._answer_of = answer_of
+        self._answered = answered
         self._queued: OrderedDict[str, list[tuple[Requested, Moment]]] = OrderedDict()
         self._open: OrderedDict[str, OpenRequest] = OrderedDict()
         self._doubtful: list[_Doubtful] = []
@@ -248,7 +255,7 @@ class ExecutionTracker:
         if opened is None:
             self._claimed.discard(event.msg_id)
             return ()
-        if opened.error is not None or self._place.relayed:
+        if opened.error is not None or self._place.relayed or self._is_unanswered(opened):
             return self._weigh(_Doubtful(opened, now, event.sent))
         return self._finish(opened, now, event.sent)
 
@@ -361,6 +368,10 @@ class ExecutionTracker:
             )
         )
 
+    def _is_unanswered(self, opened: OpenRequest) -> bool:
+        asked = self._answered is not None and opened.request is not None
+        return asked and not self._answered(opened.msg_id)  # type: ignore[misc]
+
     def _may_be_closing(self, opened: OpenRequest) -> bool:
         return (
             self._place.relayed
@@ -376,7 +387,9 @@ class ExecutionTracker:
         if not self._doubtful:
             return ()
         for doubtful in self._doubtful:
-            doubtful.opened.killed = self._may_be_closing(doubtful.opened)
+            opened = doubtful.opened
+            unanswered = opened.error is None and self._is_unanswered(opened)
+            opened.killed = unanswered or self._may_be_closing(opened)
         return self._settle_doubtful(now)
 
     def _finish(
@@ -390,7 +403,7 @@ class ExecutionTracker:
                 status = Status.ABORTED
         if opened.killed:
             status = Status.KILLED
-            opened.error = f"{_CLOSING}\n{opened.error}"
+            opened.error = "\n".join(filter(None, (_CLOSING, opened.error)))
         return (self._execution(opened, status, now, sent),)
 
     def _unseen(self, opened: OpenRequest, now: Moment) -> tuple[Execution, ...]:

@@ -92,6 +92,7 @@ class RecordWriter:
         self._bytes = 0
         self._window = self._settings.batch_seconds
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._hurry = asyncio.Event()
         self._progress = asyncio.Event()
         self._taken = 0  # items that were ever put into the queue
@@ -125,6 +126,11 @@ class RecordWriter:
     def put_run(self, run: Run) -> None:
         """Take one run without outputs; it is stored after the rows that were put before."""
         self._append(run, _ROW_BYTES * (1 + len(run.cells)))
+
+    def write_now(self) -> None:
+        """Let what was put gather no longer."""
+        if self._queue:
+            self._wake_after(0)
 
     def rename(self, old: str, new: str, folder: bool = False) -> None:
         """Let the registry follow a moved file or folder (absolute paths)."""
@@ -222,9 +228,14 @@ class RecordWriter:
         self._bytes += size
         self._taken += 1
         if len(queue) == 1:
-            asyncio.get_running_loop().call_later(self._window, self._wake.set)
+            self._wake_after(self._window)
         elif len(queue) == settings.batch_rows:
             self._wake.set()
+
+    def _wake_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     def _refuse(self, item: _Item) -> None:
         self._lose(item)
@@ -267,7 +278,7 @@ class RecordWriter:
                 if len(self._queue) < settings.batch_rows and not self._flushing:
                     break
             if self._queue:
-                asyncio.get_running_loop().call_later(self._window, self._wake.set)
+                self._wake_after(self._window)
 
     async def _write_first(self) -> None:
         """Write the rows at the head of the queue, or wait a little after a failure."""

@@ -7,6 +7,7 @@ doubt (`%tb` publishes one and ends well), and then the answer is looked up here
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -15,9 +16,13 @@ from typing import Any
 from blackroad_nb.core.witness import Answer
 from blackroad_nb.server.iopub_source import DELIMITER, Frames
 
-KEPT = 128  # answers of one kernel; they are read some 50 ms after they passed
-LARGEST = 64 * 1024  # bytes of an answer that is kept; larger ones carry a pager's text
+KEPT = 512  # answers of one kernel; they are read up to half a second after they passed
+REMEMBERED = 4096  # requests of which it is known that they were answered
+LARGEST = 16 * 1024  # bytes of an answer that is kept; larger ones carry a pager's text
 BUFFERED = 1000  # newest messages for a closed tab that are looked through
+
+
+_ANSWERS_TO = re.compile(rb'"msg_id":\s*"([^"\\]{1,200})"')
 
 
 class Answers:
@@ -29,12 +34,22 @@ class Answers:
 
     def __init__(self, buffered: Callable[[], Iterable[Frames]] = tuple) -> None:
         self._kept: deque[Frames] = deque(maxlen=KEPT)
+        self._heard: dict[bytes, None] = {}  # requests, in order of their answers
         self._buffered = buffered
 
     def keep(self, frames: Frames) -> None:
         """Put a message of a shell channel aside."""
         if len(frames[-1]) <= LARGEST:
             self._kept.append(frames)
+        found = _ANSWERS_TO.search(frames[-3]) if len(frames) > 3 else None  # the parent header
+        if found:
+            self._heard[found[1]] = None
+            if len(self._heard) > REMEMBERED:
+                del self._heard[next(iter(self._heard))]
+
+    def heard(self, msg_id: str) -> bool:
+        """Tell whether this request was answered."""
+        return msg_id.encode("utf-8", "replace") in self._heard
 
     def of(self, msg_id: str) -> Answer | None:
         """Return what was answered to this request; None when unheard or ambiguous."""

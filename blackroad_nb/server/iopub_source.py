@@ -73,7 +73,7 @@ class SharedSource:
         self._stream.on_recv(self._hear)
 
     def _hear(self, frames: Frames) -> Any:
-        if self._wake is not None:
+        if self._wake is not None and _may_matter(frames):
             self._kept.append(frames)
             if len(self._kept) == 1:
                 self._wake()
@@ -96,6 +96,14 @@ class SharedSource:
         self._wake = None
         if not self._stream.closed() and self._stream._recv_callback == self._hear:
             self._stream.on_recv(self._original)
+
+
+def _may_matter(frames: Frames) -> bool:
+    """Leave out what tells nothing of a cell's way, such as outputs, which can be large."""
+    if len(frames) < 4 or frames[1] != DELIMITER:
+        return True  # whoever reads it finds the header
+    header = frames[3]
+    return b'"status"' in header or b'"execute_input"' in header or b'"error"' in header
 
 
 class OwnSource:

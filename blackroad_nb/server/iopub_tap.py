@@ -2,8 +2,8 @@
 
 Jupyter Server has such a listener of its own, which notes the kernel's activity. We
 share its socket where we can: a second one costs the server 5 % of a cell. Messages
-are put aside as they come and read some milliseconds later, all at once; the
-kernel's own time stamps keep the times exact meanwhile.
+are put aside as they come and read some time later, all at once (see gathering.py);
+the kernel's own time stamps keep the times exact meanwhile.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from hmac import compare_digest
 from typing import Any, Generic, Protocol, TypeVar
 
 from jupyter_client.session import Session
-from tornado.ioloop import IOLoop
 
 from blackroad_nb.core.witness import Busy, Event, Failed, Idle, Input, error_text, storable
+from blackroad_nb.server.gathering import READ_AT_ONCE, Tap
 from blackroad_nb.server.iopub_source import DELIMITER, Source
 
-BURST_SECONDS = 0.05  # how long a burst may gather
-BURST_MESSAGES = 500  # read at once before others get their turn
-CLOSING_BURSTS = 1000  # of these when the tap closes
+CLOSING_READS = 1000  # of READ_AT_ONCE messages, when the tap closes
 
 # A JSON string cannot hold an unescaped quote, so these match fields of a header only.
 _INTERESTING = re.compile(rb'"msg_type":\s*"(status|execute_input|error)"')
@@ -117,6 +115,7 @@ class IopubTap(Generic[Message]):
         reader: makes events of them.
         on_events: gets the events of a burst in order; must not raise.
         on_malformed: is told of each message that could not be read.
+        on_waiting: is told that there is something to drain.
     """
 
     def __init__(
@@ -125,28 +124,27 @@ class IopubTap(Generic[Message]):
         reader: Reader[Message],
         on_events: Callable[[list[Event]], None],
         on_malformed: Callable[[Exception], None],
+        on_waiting: Callable[[Tap], None],
     ) -> None:
         self._source = source
         self._reader = reader
         self._on_events = on_events
         self._on_malformed = on_malformed
-        self._loop = IOLoop.current()
-        self._timer: object | None = None
-        source.open(self._wake)
+        source.open(lambda: on_waiting(self))
 
     @property
     def open(self) -> bool:
         """Whether messages can still come."""
         return self._source.is_open()
 
-    def drain(self) -> bool:
-        """Read what has arrived, a bounded number; True when nothing is left."""
+    def drain(self) -> int:
+        """Read what has arrived, READ_AT_ONCE messages at most; returns how many."""
         read = self._reader.read
         events: list[Event] = []
-        burst = self._source.take(BURST_MESSAGES)
-        for frames in burst:
+        taken = self._source.take(READ_AT_ONCE)
+        for message in taken:
             try:
-                event = read(frames)
+                event = read(message)
             except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
                 self._on_malformed(error)
                 continue
@@ -154,26 +152,14 @@ class IopubTap(Generic[Message]):
                 events.append(event)
         if events:
             self._on_events(events)
-        return len(burst) < BURST_MESSAGES
+        return len(taken)
 
     def close(self) -> None:
         """Read the rest and let go of the source."""
-        if self._timer is not None:
-            self._loop.remove_timeout(self._timer)
-            self._timer = None
-        for _ in range(CLOSING_BURSTS):
-            if self.drain():
+        for _ in range(CLOSING_READS):
+            if self.drain() < READ_AT_ONCE:
                 break
         self._source.close()
-
-    def _wake(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(BURST_SECONDS, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._source.is_open() and not self.drain():
-            self._timer = self._loop.call_later(0, self._on_timer)
 
 
 def _status(msg_id: str, parent: dict[str, Any], header: bytes, content: bytes) -> Event | None:

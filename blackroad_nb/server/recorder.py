@@ -97,7 +97,7 @@ class ServerRecorder:
         self._claims: deque[tuple[str, str]] = deque(maxlen=CLAIM_LIMIT)
         self._ended: Counter[str] = Counter()  # what health counts, of kernels that are gone
         self._paths: SessionPaths | None = None
-        self._ears = Ears(self._feed, self.on_fault, self._options.sparing_activity)
+        self._ears = Ears(self._feed, self.on_fault, self._store, self._options.sparing_activity)
         self._ticker: PeriodicCallback | None = None
         self._server: str | None = None
         self._faults: Counter[str] = Counter()
@@ -234,6 +234,11 @@ class ServerRecorder:
                     writer.put(execution)
         except Exception as error:  # the tap must live on
             self.on_fault("tracker", error)
+
+    def _store(self) -> None:
+        """All that had come was read: what became of it need not gather any longer."""
+        if self._writer is not None:
+            self._writer.write_now()
 
     def _follow_path(self, kernel_id: str, tracker: ExecutionTracker) -> None:
         """Keep the tracker's path current.

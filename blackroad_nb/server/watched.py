@@ -11,6 +11,7 @@ from blackroad_nb.core.open_request import Place
 from blackroad_nb.core.tracking import ExecutionTracker
 from blackroad_nb.core.witness import Answer, Event
 from blackroad_nb.server.answers import Answers, buffered_for
+from blackroad_nb.server.gathering import Gathering
 from blackroad_nb.server.iopub_source import Frames, Source, source_of
 from blackroad_nb.server.iopub_tap import IopubTap, MessageReader, Reader
 from blackroad_nb.server.relay import Relay, RelayedReader
@@ -40,6 +41,7 @@ class Ears:
     Args:
         on_events: gets a kernel's id and what it published, in order; must not raise.
         on_fault: is told where something went wrong, and what.
+        on_read: called when all that had come was read.
         sparing: see `SharedSource`.
     """
 
@@ -47,11 +49,13 @@ class Ears:
         self,
         on_events: Callable[[str, list[Event]], None],
         on_fault: Callable[[str, Exception], None],
+        on_read: Callable[[], None],
         sparing: bool,
     ) -> None:
         self._on_events = on_events
         self._on_fault = on_fault
         self._sparing = sparing
+        self._gathering = Gathering(on_read)
 
     def open(self, place: Place, kernel: Any) -> Watched:
         """Begin to listen to a kernel."""
@@ -67,7 +71,7 @@ class Ears:
                 self._on_fault("answers", error)
                 return None
 
-        tracker = ExecutionTracker(place, answer_of)
+        tracker = ExecutionTracker(place, answer_of, answers.heard)
         return Watched(kernel, tracker, self.tap(place.kernel_id, kernel), answers)
 
     def tap(self, kernel_id: str, kernel: Any) -> IopubTap[Frames]:
@@ -86,6 +90,7 @@ class Ears:
             reader,
             lambda events: self._on_events(kernel_id, events),
             lambda error: self._on_fault("iopub", error),
+            self._gathering.note,
         )
 
 

@@ -312,13 +312,19 @@ def test_places_that_cannot_be_written_in_the_end_are_refused_before():
         (folder / "closed" / "a.ipynb").chmod(0o666)
         os.seteuid(NOBODY)
         there = DiskNotebookFiles([folder])
-        with pytest.raises(InvalidInput, match="belongs to somebody else"):
+        with pytest.raises(InvalidInput, match="is read-only for you"):
             asyncio.run(there.check_place(folder / "mine.ipynb"))
         with pytest.raises(InvalidInput, match="its folder is read-only"):
             asyncio.run(there.check_place(folder / "closed" / "a.ipynb"))
         with pytest.raises(InvalidInput, match="its folder does not exist; make it first"):
             asyncio.run(there.check_place(folder / "none" / "a.ipynb"))
         asyncio.run(there.check_place(folder / "new.ipynb"))
+        own = folder / "own.ipynb"
+        own.write_bytes(CONTENT)
+        asyncio.run(there.check_place(own))
+        own.chmod(0o444)
+        with pytest.raises(InvalidInput, match="is read-only for you"):
+            asyncio.run(there.check_place(own))
 
 
 def test_writing_in_place_that_fails_leaves_the_whole_content_beside(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ import pytest
 from nbclient import NotebookClient
 
 from blackroad_nb.adapters.kernels import LocalKernelRunner
+from blackroad_nb.adapters.kernels.session import KernelSession
 from blackroad_nb.core.document import code_cell, new_document
 from blackroad_nb.core.execution import Status
 from blackroad_nb.core.outputs import OUTPUT_OVERHEAD
@@ -337,3 +338,23 @@ def test_a_reply_that_came_while_nobody_looked_does_not_hide_the_next(tmp_path: 
             await runner.close()
 
     asyncio.run(scenario())
+
+
+def test_a_cell_that_gets_no_reply_although_the_kernel_is_idle_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt that meets ipykernel on its way to a cell makes it forget the cell."""
+    heard = KernelSession._replied
+
+    def without_replies(session: KernelSession, frames: list[bytes]) -> None:
+        if b"execute_reply" not in frames[-4]:
+            heard(session, frames)
+
+    monkeypatch.setattr(KernelSession, "_replied", without_replies)
+    monkeypatch.setattr("blackroad_nb.adapters.kernels.session.REPLY_SECONDS", 0.2)
+    (cell,), (outcome,), _ = asyncio.run(run_cells(["1"], tmp_path))
+    assert (outcome.status, (outcome.error or "").partition(":")[0]) == (
+        Status.ERROR,
+        "KeyboardInterrupt",
+    )
+    assert cell["outputs"][-1]["ename"] == "KeyboardInterrupt"

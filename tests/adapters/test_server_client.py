@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from blackroad_nb.adapters import server_client
 from blackroad_nb.adapters.server_client import ServerAddress, ServerClient
 from blackroad_nb.errors import ServerUnreachable
 
@@ -80,3 +81,14 @@ def test_a_server_that_says_nothing_more_is_given_up(nothing: str | int) -> None
         with pytest.raises(ServerUnreachable, match="No notebook server answers"):
             watch(served)
         assert served.asked_after == [None, "1"]
+
+
+def test_a_break_that_lasts_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_client, "_BRIEF_SECONDS", -1.0)
+    told: list[float] = []
+    with streams(STARTED, "", "", FINISHED) as served:
+        client = ServerClient(ServerAddress(served.url), patience_seconds=60.0)
+        events = client.watch_run("a-run", on_break=told.append)
+        assert [event.kind for event in events] == ["cell_started", "run_finished"]
+    assert len(told) == 1
+    assert told[0] <= 60

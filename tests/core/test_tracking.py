@@ -20,6 +20,7 @@ from blackroad_nb.core.tracking import (
     ExecutionTracker,
 )
 from blackroad_nb.core.witness import (
+    SHUTDOWN,
     Answer,
     Answered,
     Busy,
@@ -400,7 +401,7 @@ def test_a_clock_that_is_set_back_while_the_cell_waits() -> None:
     ("begun", "ended", "milliseconds"),
     [
         (0.9, 1.903, 1003),  # the kernel's stamps are finer and believed
-        (0.9, 2.4, 1000),  # the end disagrees with the monotonic clock
+        (0.9, 2.5, 1000),  # the end disagrees with the monotonic clock
         (-50.0, 1.9, 1000),  # the beginning does
         (0.9, 0.8, 1000),  # backwards
         (None, 1.9, 1000),
@@ -488,6 +489,34 @@ def test_a_late_answer_is_waited_for(late: Answer | None, status: Status) -> Non
     (row,) = tracker.overdue(at(ANSWER_SECONDS), 60)
     assert (row.status, row.duration_ms) == (status, 0)
     assert tracker.open_count == 0
+
+
+@pytest.mark.parametrize(
+    ("answered", "then", "status"),
+    [
+        (True, KernelEnded(Ending.RESTARTED), S),
+        (False, KernelEnded(Ending.RESTARTED), K),
+        (False, Busy("x", SHUTDOWN), K),
+        (False, KernelEnded(Ending.DIED), S),
+    ],
+)
+def test_a_cell_without_an_answer_never_ran_when_its_kernel_is_ended(
+    answered: bool, then: Event, status: Status
+) -> None:
+    """The interrupt that comes first can meet the kernel on its way to the cell."""
+    tracker = ExecutionTracker(Place("k"), lambda _: None, lambda _: answered)
+    events = (asked("a"), Busy("a"), Input("a", "1"), Idle("a"), then)
+    (row,) = (row for event in events for row in tracker.feed(event, at(0)))
+    assert row.status is status
+    assert (row.error is None) is (status is S)
+
+
+def test_a_cell_whose_answer_is_not_heard_is_believed_after_a_while() -> None:
+    tracker = ExecutionTracker(Place("k"), lambda _: None, lambda _: False)
+    events = (asked("a"), Busy("a"), Input("a", "1"), Idle("a"))
+    assert [row for event in events for row in tracker.feed(event, at(0))] == []
+    (row,) = tracker.overdue(at(ANSWER_SECONDS), 60)
+    assert (row.status, row.duration_ms) == (S, 0)
 
 
 def test_a_shared_msg_id_is_never_believed() -> None:

@@ -294,6 +294,18 @@ async def test_a_cell_that_ends_its_kernel_at_once_is_killed(desk: Desk, code: s
     assert (await desk.run_when_ready("2 + 2")).status is Status.SUCCESS
 
 
+async def test_a_restart_right_after_a_cell_was_sent_is_no_success(
+    desk: Desk, jp_fetch: Any
+) -> None:
+    await desk.run("import time")
+    msg_id = desk.tab.send("time.sleep(60)")
+    await jp_fetch(
+        "api", "kernels", desk.kernel_id, "restart", method="POST", allow_nonstandard_methods=True
+    )
+    row = await desk.recorded(msg_id)
+    assert row.status in (Status.KILLED, Status.ABORTED)
+
+
 async def test_a_restart_by_the_user_is_no_keyboard_interrupt(desk: Desk, jp_fetch: Any) -> None:
     msg_id = await desk.tab.running(desk.tab.send("import time; time.sleep(60)"))
     await jp_fetch(

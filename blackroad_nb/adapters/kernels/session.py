@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 RESEND_SECONDS = 0.5  # a kernel that subscribed us late gets asked again
 QUIET_SECONDS = 4.0  # replied, but idle never came: the message was lost
+REPLY_SECONDS = 2.0  # idle, but the reply, which is sent before that, never came
 _WRAPPING = 1000  # bytes of a stream message around its text
 LAST_WORDS_SECONDS = 0.05  # silence after which a dead kernel has said everything
 
@@ -287,6 +288,21 @@ class KernelSession:
             request.idle = True
             if request.reply is not None:
                 request.end("done")
+            else:
+                loop = asyncio.get_running_loop()
+                loop.call_later(REPLY_SECONDS, self._give_up_reply, request)
+
+    def _give_up_reply(self, request: Request) -> None:
+        """End a cell that the kernel did not run: an interrupt met it on its way there.
+
+        ipykernel then says neither an error nor a reply, and that it is idle.
+        """
+        if request is not self._request or request.reply is not None:
+            return
+        value = "The kernel was interrupted before it ran this cell."
+        request.reply = {"status": "error", "ename": "KeyboardInterrupt", "evalue": value}
+        request.outputs.items.append(error_output("KeyboardInterrupt", value))
+        request.end("done")
 
     def _replied(self, frames: list[bytes]) -> None:
         message = read_message(self._client.session, frames)

@@ -19,8 +19,8 @@ from blackroad_nb.core.execution import Execution, Status
 from blackroad_nb.core.notebook import DEFAULT_KERNEL, name_for
 from blackroad_nb.core.search import vocabulary
 
-LEFT_BEHIND = "The process that watched this execution ended before it did."
-RUN_LEFT_BEHIND = "The process that carried out this run ended before it did."
+LEFT_BEHIND = "The server or command that ran this cell ended before the cell did."
+RUN_LEFT_BEHIND = "The server or command that carried out this run ended before the run did."
 _MOST_ROWS = 64  # in one statement; older SQLite takes 32,766 values
 
 
