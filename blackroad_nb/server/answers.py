@@ -1,7 +1,8 @@
 """The kernels' answers to execute requests, kept for a moment and read only when needed.
 
-Nearly every cell's end is known without its answer. One that published an error is in
-doubt (`%tb` publishes one and ends well), and then the answer is looked up here.
+Nearly every cell's end is known once it is known that there was an answer. A cell that
+published an error is in doubt (`%tb` publishes one and ends well), and then the answer
+itself is looked up here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When what the kernels publish is read: soon, or seldom while very much comes.
 
-Each reading wakes code that has slept, and ends in a transaction. That costs a server more
-than reading a few more cells at once, so a busy one reads and writes all kernels together.
+Each reading wakes code that has slept, and ends in a transaction. A busy server reads and
+writes for all kernels together, so that it has fewer of both.
 """
 
 from __future__ import annotations
@@ -33,15 +33,18 @@ class Gathering:
 
     Args:
         on_read: called after each reading.
+        on_fault: is told why a tap could not be read; the others are read all the same.
         call_later: has an action done after some seconds; that of the event loop.
     """
 
     def __init__(
         self,
         on_read: Callable[[], None],
+        on_fault: Callable[[Exception], None],
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self._on_read = on_read
+        self._on_fault = on_fault
         self._call_later = call_later or _call_later
         self._due: dict[Tap, None] = {}
         self._seconds = GATHER_SECONDS
@@ -60,7 +63,12 @@ class Gathering:
     def _read(self) -> None:
         self._waits = False
         due, self._due = self._due, {}
-        counts = {tap: tap.drain() for tap in due if tap.open}
+        counts: dict[Tap, int] = {}
+        for tap in due:
+            try:
+                counts[tap] = tap.drain() if tap.open else 0
+            except Exception as error:  # one kernel must not silence the others
+                self._on_fault(error)
         pouring = sum(counts.values()) >= POURING
         self._seconds = min(2 * self._seconds, BUSY_SECONDS) if pouring else GATHER_SECONDS
         for tap, count in counts.items():

@@ -55,7 +55,7 @@ class Ears:
         self._on_events = on_events
         self._on_fault = on_fault
         self._sparing = sparing
-        self._gathering = Gathering(on_read)
+        self._gathering = Gathering(on_read, lambda error: on_fault("iopub", error))
 
     def open(self, place: Place, kernel: Any) -> Watched:
         """Begin to listen to a kernel."""

@@ -378,8 +378,11 @@ class Clockwork:
 
 def test_all_that_waits_is_read_at_one_time_and_then_stored() -> None:
     clock, read = Clockwork(), []
-    gathering = Gathering(lambda: read.append(1), clock.call_later)
+    faults: list[Exception] = []
+    gathering = Gathering(lambda: read.append(1), faults.append, clock.call_later)
+    broken = FakeTap([])  # it raises IndexError
     taps = [FakeTap([3]), FakeTap([READ_AT_ONCE, 7]), FakeTap([], open=False)]
+    gathering.note(broken)
     for tap in (*taps, taps[0]):
         gathering.note(tap)
     clock.turn()
@@ -388,11 +391,12 @@ def test_all_that_waits_is_read_at_one_time_and_then_stored() -> None:
     assert [tap.portions for tap in taps] == [[], [], []]
     assert clock.asked == [GATHER_SECONDS, 0]
     assert read == [1, 1]
+    assert [type(fault) for fault in faults] == [IndexError]
 
 
 def test_what_pours_in_is_read_less_often() -> None:
     clock = Clockwork()
-    gathering = Gathering(lambda: None, clock.call_later)
+    gathering = Gathering(lambda: None, pytest.fail, clock.call_later)
     for count in (POURING, POURING, POURING, POURING, POURING - 1, 1):
         gathering.note(FakeTap([count]))
         clock.turn()

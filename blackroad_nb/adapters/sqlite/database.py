@@ -142,7 +142,7 @@ class Database:
             for waiting in batch:
                 _fail(
                     waiting,
-                    StoreError("The database was closed before this was surely written."),
+                    StoreError("The database was closed before this was known to be written."),
                 )
             raise
         except Exception as error:
@@ -265,7 +265,7 @@ async def _visit(
     """Carry out an action as a whole in a connection's thread.
 
     The way there and back takes longer than most statements, so aiosqlite's own methods,
-    which go there for each, would make a transaction of one row twice as dear.
+    which go there for each, would make a transaction of one row half as dear again.
     """
     return await connection._execute(action, connection._conn, *arguments)  # type: ignore[no-any-return, no-untyped-call]
 
