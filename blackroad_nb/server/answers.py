@@ -20,6 +20,7 @@ from blackroad_nb.server.iopub_source import DELIMITER, Frames
 KEPT = 512  # answers of one kernel; they are read up to half a second after they passed
 REMEMBERED = 4096  # requests of which it is known that they were answered
 LARGEST = 16 * 1024  # bytes of an answer that is kept; larger ones carry a pager's text
+UNREAD = 100  # answers that may wait to be read
 BUFFERED = 1000  # newest messages for a closed tab that are looked through
 
 
@@ -35,25 +36,35 @@ class Answers:
 
     def __init__(self, buffered: Callable[[], Iterable[Frames]] = tuple) -> None:
         self._kept: deque[Frames] = deque(maxlen=KEPT)
+        self._unread: list[Frames] = []
         self._heard: dict[bytes, None] = {}  # requests, in order of their answers
         self._buffered = buffered
 
     def keep(self, frames: Frames) -> None:
         """Put a message of a shell channel aside."""
-        if len(frames[-1]) <= LARGEST:
-            self._kept.append(frames)
-        found = _ANSWERS_TO.search(frames[-3]) if len(frames) > 3 else None  # the parent header
-        if found:
-            self._heard[found[1]] = None
-            if len(self._heard) > REMEMBERED:
-                del self._heard[next(iter(self._heard))]
+        self._unread.append(frames)
+        if len(self._unread) == UNREAD or len(frames[-1]) > LARGEST:
+            self._read()
+
+    def _read(self) -> None:
+        unread, self._unread = self._unread, []
+        for frames in unread:
+            if len(frames[-1]) <= LARGEST:
+                self._kept.append(frames)
+            found = _ANSWERS_TO.search(frames[-3]) if len(frames) > 3 else None  # the parent header
+            if found:
+                self._heard[found[1]] = None
+                if len(self._heard) > REMEMBERED:
+                    del self._heard[next(iter(self._heard))]
 
     def heard(self, msg_id: str) -> bool:
         """Tell whether this request was answered."""
+        self._read()
         return msg_id.encode("utf-8", "replace") in self._heard
 
     def of(self, msg_id: str) -> Answer | None:
         """Return what was answered to this request; None when unheard or ambiguous."""
+        self._read()
         found = set()
         for messages in (self._kept, self._buffered()):
             found.update(_read_all(messages, msg_id))

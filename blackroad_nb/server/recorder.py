@@ -15,7 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import zmq
@@ -29,7 +29,6 @@ from blackroad_nb.core.witness import (
     Event,
     KernelEnded,
     Moment,
-    Requested,
     storable,
 )
 from blackroad_nb.managers.recording import RecordWriter
@@ -42,7 +41,14 @@ from blackroad_nb.server.names import Names
 from blackroad_nb.server.relay import Relay, is_relayed
 from blackroad_nb.server.session_paths import SessionPaths
 from blackroad_nb.server.watched import Ears, Watched, cause_of
-from blackroad_nb.server.websocket_tap import SETTING, WatchedConnection, Who, improved
+from blackroad_nb.server.websocket_tap import (
+    SETTING,
+    Sent,
+    WatchedConnection,
+    Who,
+    improved,
+    read_request,
+)
 
 KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
 CONTENTS_ACTIONS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
@@ -157,6 +163,8 @@ class ServerRecorder:
         """Say how recording stands; JSON-ready. `state` is ok, behind, broken or off."""
         writer = self._writer.health() if self._writer is not None else {}
         state = writer.get("state", "ok") if self._started else "off"
+        for watched in self._watched.values():
+            self._read_sent(watched, _now())
         trackers = [watched.tracker for watched in self._watched.values()]
         return {
             **writer,
@@ -173,18 +181,13 @@ class ServerRecorder:
 
     # what the taps tell ----------------------------------------------------------
 
-    def identify(self, handler: Any) -> Who:
-        """Name the user behind a websocket, and say where the name comes from."""
-        user, source = self._names.behind(handler)
-        return (storable(user) if user is not None else None), source
-
-    def on_request(self, kernel_id: str, request: Requested) -> None:
-        """A websocket carried a request to this kernel."""
+    def on_sent(self, kernel_id: str, sent: Sent) -> None:
+        """A websocket carries a message to this kernel."""
         if not self._started:
             return
         if kernel_id not in self._watched:
             self._watch(kernel_id)
-        self._watched[kernel_id].tracker.feed(request, _now())  # never ends anything
+        self._watched[kernel_id].sent.append(sent)
 
     def on_answer(self, kernel_id: str, frames: Frames) -> None:
         """A kernel answered a websocket; must not raise."""
@@ -228,12 +231,29 @@ class ServerRecorder:
             return
         try:
             tracker, now = watched.tracker, _now()
+            self._read_sent(watched, now)
             self._follow_path(kernel_id, tracker)
             for event in events:
                 for execution in tracker.feed(event, now):
                     writer.put(execution)
         except Exception as error:  # the tap must live on
             self.on_fault("tracker", error)
+
+    def _read_sent(self, watched: Watched, now: Moment) -> None:
+        """Tell the tracker what websockets carried to the kernel since the last time."""
+        sent, watched.sent = watched.sent, []
+        for one in sent:
+            try:
+                request = read_request(one, self._identify)
+                if request is not None:
+                    wall = now.wall - timedelta(seconds=now.monotonic - one.at)
+                    watched.tracker.feed(request, Moment(wall, one.at))  # never ends anything
+            except Exception as error:  # the request is on its way; only the record suffers
+                self.on_fault("websocket", error)
+
+    def _identify(self, handler: Any) -> Who:
+        user, source = self._names.behind(handler)
+        return (storable(user) if user is not None else None), source
 
     def _store(self) -> None:
         """All that had come was read: what became of it need not gather any longer."""
@@ -254,6 +274,7 @@ class ServerRecorder:
     def _tick(self) -> None:
         """Store what runs long already, and notice kernels that died unseen."""
         for kernel_id, watched in list(self._watched.items()):
+            self._read_sent(watched, _now())
             if not watched.tap.open and not getattr(watched.kernel, "shutting_down", False):
                 self._guarded("attach", self._retap, kernel_id, watched)
             if watched.relay is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from blackroad_nb.adapters.kernels.host import exit_reason
@@ -15,6 +15,7 @@ from blackroad_nb.server.gathering import Gathering
 from blackroad_nb.server.iopub_source import Frames, Source, source_of
 from blackroad_nb.server.iopub_tap import IopubTap, MessageReader, Reader
 from blackroad_nb.server.relay import Relay, RelayedReader
+from blackroad_nb.server.websocket_tap import Sent
 
 M = TypeVar("M")
 
@@ -24,6 +25,7 @@ class Watched:
     """A kernel with its tracker and its tap.
 
     Attributes:
+        sent: what websockets carried to it and nobody has read yet.
         answers: the replies of a kernel of this machine.
         relay: the websockets of one behind a gateway.
     """
@@ -33,6 +35,7 @@ class Watched:
     tap: IopubTap[Any]
     answers: Answers | None = None
     relay: Relay | None = None
+    sent: list[Sent] = field(default_factory=list)
 
 
 class Ears:

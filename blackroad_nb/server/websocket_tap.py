@@ -1,7 +1,8 @@
 """Watches what browsers send to kernels, and takes the delay out of the answer.
 
 The connection class that the server uses, whichever it is, gets a subclass; the
-original does all the work, and nothing here can make it fail.
+original does all the work, and nothing here can make it fail. Messages are put aside as
+they pass, and read together with what the kernel publishes (see gathering.py).
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import struct
-from typing import Any, Protocol
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from jupyter_server.gateway.connections import GatewayWebSocketConnection
 
@@ -30,14 +33,23 @@ _OFFSETS = struct.Struct("<7Q")
 Who = tuple[str | None, str | None]
 
 
-class RequestWatcher(Protocol):
+class Sent(NamedTuple):
+    """A message that a websocket carries to a kernel, not read yet.
+
+    `v1` tells which protocol it speaks (a closed websocket does not), `at` when it came
+    (monotonic seconds).
+    """
+
+    connection: WatchedConnection
+    message: Any
+    v1: bool
+    at: float
+
+
+class Watcher(Protocol):
     """What a watched connection tells."""
 
-    def identify(self, handler: Any) -> Who:
-        """Return the user behind a websocket and where the name comes from."""
-        ...
-
-    def on_request(self, kernel_id: str, request: Requested) -> None: ...
+    def on_sent(self, kernel_id: str, sent: Sent) -> None: ...
 
     def on_answer(self, kernel_id: str, frames: Frames) -> None: ...
 
@@ -61,9 +73,9 @@ class PromptConnection:
 
 
 class WatchedConnection:
-    """Mixed into the server's own connection class: requests are told to `_watcher`."""
+    """Mixed into the server's own connection class: what passes is told to `_watcher`."""
 
-    _watcher: RequestWatcher
+    _watcher: Watcher
     _who: Who | None = None
 
     def connect(self) -> Any:
@@ -93,14 +105,8 @@ class WatchedConnection:
 
     def _watch(self, message: Any) -> None:
         v1 = getattr(self, "subprotocol", None) == _SUBPROTOCOL
-        found = read_v1(message) if v1 else read_legacy(message)
-        if found is None:
-            return
-        if self._who is None:
-            self._who = self._watcher.identify(self.websocket_handler)  # type: ignore[attr-defined]
-        msg_id, cell_id, content = found
-        request = Requested(msg_id, content, cell_id, *self._who)
-        self._watcher.on_request(self.kernel_id, request)  # type: ignore[attr-defined]
+        sent = Sent(self, message, v1, time.monotonic())
+        self._watcher.on_sent(self.kernel_id, sent)  # type: ignore[attr-defined]
 
 
 class RelayedConnection(WatchedConnection):
@@ -137,7 +143,7 @@ class RelayedConnection(WatchedConnection):
         return answer
 
 
-def improved(base: type, watcher: RequestWatcher | None, nodelay: bool) -> type:
+def improved(base: type, watcher: Watcher | None, nodelay: bool) -> type:
     """Return a subclass of the server's connection class with what is asked for."""
     mixins: tuple[type, ...] = (PromptConnection,) if nodelay else ()
     members: dict[str, Any] = {"__module__": __name__}
@@ -148,6 +154,25 @@ def improved(base: type, watcher: RequestWatcher | None, nodelay: bool) -> type:
     if not mixins:
         return base
     return type(base)(f"Watched{base.__name__}", (*mixins, base), members)
+
+
+def read_request(sent: Sent, identify: Callable[[Any], Who]) -> Requested | None:
+    """Read a message; None when it is no execute_request.
+
+    Args:
+        identify: returns the user behind a websocket's handler and where the name comes from.
+
+    Raises:
+        ValueError, TypeError, KeyError, struct.error: the message is malformed.
+    """
+    connection = sent.connection
+    found = read_v1(sent.message) if sent.v1 else read_legacy(sent.message)
+    if found is None:
+        return None
+    if connection._who is None:
+        connection._who = identify(connection.websocket_handler)  # type: ignore[attr-defined]
+    msg_id, cell_id, content = found
+    return Requested(msg_id, content, cell_id, *connection._who)
 
 
 Found = tuple[str, str | None, bytes | str]

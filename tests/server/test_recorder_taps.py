@@ -30,7 +30,7 @@ from blackroad_nb.server.iopub_source import NOTE_SECONDS, SharedSource
 from blackroad_nb.server.iopub_tap import MessageReader
 from blackroad_nb.server.names import Names
 from blackroad_nb.server.recorder import RecorderOptions, ServerRecorder
-from blackroad_nb.server.websocket_tap import SETTING, improved, read_legacy, read_v1
+from blackroad_nb.server.websocket_tap import SETTING, improved, read_legacy, read_request, read_v1
 
 KEY = b"a key of this test"
 WHEN = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
@@ -164,15 +164,15 @@ class Recorded:
 
 
 class Watcher:
-    def __init__(self) -> None:
-        self.requests: list[Any] = []
+    def __init__(self, fails: bool = False) -> None:
+        self.sent: list[Any] = []
         self.faults: list[Exception] = []
+        self.fails = fails
 
-    def identify(self, handler: Any) -> tuple[str, str]:
-        return "ada", "hub"
-
-    def on_request(self, kernel_id: str, request: Any) -> None:
-        self.requests.append((kernel_id, request.msg_id, request.user))
+    def on_sent(self, kernel_id: str, sent: Any) -> None:
+        if self.fails:
+            raise RuntimeError("a fault of ours")
+        self.sent.append((kernel_id, sent))
 
     def on_fault(self, where: str, error: Exception) -> None:
         self.faults.append(error)
@@ -186,8 +186,29 @@ def test_another_connection_class_keeps_working_and_is_watched() -> None:
     assert connection.handle_incoming_message(sent) == "handled"
     assert connection.handle_incoming_message(b"garbage") == "handled"
     assert connection.calls == [True, sent, b"garbage"]
-    assert watcher.requests == [("k", "m", "ada")]
+    (kernel_id, first), (_, second) = watcher.sent
+    request = read_request(first, lambda handler: ("ada", "hub"))
+    assert (kernel_id, request and request.msg_id, request and request.user) == ("k", "m", "ada")
+    with pytest.raises(struct.error):
+        read_request(second, lambda handler: ("ada", "hub"))
+
+
+def test_a_fault_of_the_watcher_stays_with_the_watcher() -> None:
+    watcher = Watcher(fails=True)
+    connection = improved(Recorded, watcher, nodelay=False)()
+    assert connection.handle_incoming_message(b"") == "handled"
     assert len(watcher.faults) == 1
+
+
+def test_the_user_behind_a_websocket_is_looked_up_once() -> None:
+    watcher = Watcher()
+    connection = improved(Recorded, watcher, nodelay=False)()
+    for _ in range(2):
+        connection.handle_incoming_message(pack_v1("shell", REQUEST, {}, CONTENT))
+    asked: list[Any] = []
+    for _, sent in watcher.sent:
+        read_request(sent, lambda handler: asked.append(handler) or ("ada", "hub"))
+    assert asked == [connection.websocket_handler]
 
 
 def test_a_delay_that_cannot_be_taken_out_does_not_close_the_websocket() -> None:

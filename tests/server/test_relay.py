@@ -159,8 +159,7 @@ async def test_when_a_kernel_nobody_hears_counts_as_done(
 def test_a_request_that_waits_for_the_gateway_is_told_once_and_a_lost_one_never() -> None:
     told: list[str] = []
     watcher = SimpleNamespace(
-        identify=lambda _: ("ada", "hub"),
-        on_request=lambda _, request: told.append(request.msg_id),
+        on_sent=lambda _, sent: told.append(json.loads(sent.message)["header"]["msg_id"]),
         on_fault=lambda *_: told.append("fault"),
     )
     watched = improved(GatewayWebSocketConnection, watcher, nodelay=True)  # type: ignore[arg-type]
