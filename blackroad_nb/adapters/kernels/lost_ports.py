@@ -34,12 +34,13 @@ async def ended_without_ports(process: Any, manager: Any) -> bool:
         return False
     before: frozenset[int] = frozenset()
     while True:
-        lost = lost_ports(process.pid, manager.ip, manager.ports)
+        await asyncio.sleep(SECONDS)  # nearly every kernel answers by then
+        # The system takes 5 to 20 ms to write its table, in which a server could answer others.
+        lost = await asyncio.to_thread(lost_ports, process.pid, manager.ip, manager.ports)
         if lost & before:  # at one look somebody may just be serving one after another
             process.kill()
             return True
         before = lost
-        await asyncio.sleep(SECONDS)
 
 
 def lost_ports(pid: int, ip: str, ports: Collection[int]) -> frozenset[int]:
