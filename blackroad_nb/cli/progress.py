@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from blackroad_nb.cli.terminal import is_terminal, mark, safe_text, wants_colour
 _WIDTH = 24
 _TICK_SECONDS = 0.5
 _LEFT_OUT = "(something is left out here; the notebook has all of it)\n"
+_ONLY_A_CLASS = re.compile(r"<IPython\.core\.display\.\w+ object>")
 
 
 class ProgressBar:
@@ -238,7 +240,10 @@ def _is_cut(output: Mapping[str, Any]) -> bool:
 
 def _plain(output: Mapping[str, Any]) -> str:
     data = output.get("data") or {}
-    for kind in ("text/plain", "text/markdown", "text/html"):
+    # IPython's plain text for `Markdown("...")` and `Math("...")` names only their class.
+    says_nothing = _ONLY_A_CLASS.fullmatch(_joined(data.get("text/plain", "")).strip())
+    written = ("text/markdown", "text/latex") if says_nothing else ()
+    for kind in (*written, "text/plain", "text/markdown", "text/html"):
         if kind in data:
             return _joined(data[kind])
     return f"<{', '.join(data or output.get('left_out', ()))}>"

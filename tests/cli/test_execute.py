@@ -330,6 +330,24 @@ def test_coloured_output_ends_without_an_empty_line(
     assert "\x1b[31mred\x1b[0m plain\x1b[0m\r\n\r\x1b[K" in shown
 
 
+def test_written_text_is_shown_and_not_the_name_of_its_class(
+    cli: CommandLine, write_notebook: WriteNotebook
+) -> None:
+    source = """
+from IPython.display import HTML, Markdown, Math, display
+display(Markdown("**bold**"))
+display(Math("x^2"))
+display(HTML("<b>table</b>"))
+"""
+    done = cli("execute", write_notebook("shown", source))
+    assert done.code == 0
+    assert done.out.splitlines()[1:] == [
+        "  **bold**",
+        "  $\\displaystyle x^2$",
+        "  <IPython.core.display.HTML object>",
+    ]
+
+
 def test_long_output_is_shown_whole(cli: CommandLine, write_notebook: WriteNotebook) -> None:
     path = write_notebook("long", "for i in range(5000): print('line', i)")
     done = cli("execute", path)
