@@ -26,7 +26,7 @@ SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 class OpenNotebook:
     """A notebook in a browser tab: a session, its kernel and the websocket."""
 
-    _socket: WebSocketClientConnection
+    _socket: WebSocketClientConnection | None = None
 
     def __init__(self, server: NotebookServer, kernel_id: str) -> None:
         self.kernel_id = kernel_id
@@ -43,6 +43,7 @@ class OpenNotebook:
 
     async def connect(self) -> None:
         """Open the websocket, or another one as a page that is loaded again does."""
+        self.close()  # nobody would read it, and the server would keep what it could not send
         # A new session: for a known one the server replays what it has kept.
         self._session = uuid4().hex
         request = HTTPRequest(
@@ -63,6 +64,8 @@ class OpenNotebook:
         """
         msg_id = uuid4().hex
         request = execute_request(msg_id, self._session, source, cell_id)
+        if self._socket is None:
+            raise ConnectionError("The websocket is not open.")
         try:
             await self._socket.write_message(request, binary=True)
         except WebSocketClosedError:
@@ -75,7 +78,9 @@ class OpenNotebook:
             missing.discard(ended or "")
 
     def close(self) -> None:
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def execute_request(msg_id: str, session: str, source: str, cell_id: str) -> bytes:
