@@ -315,10 +315,19 @@ def test_early_takes_the_environment_of_the_kernelspec(tmp_path: Path, install: 
     install("python3", REAL, env=env)
     early = start_early("python3", str(tmp_path), "t")
     assert early is not None
-    environ = Path(f"/proc/{early.process.pid}/environ").read_bytes().split(b"\0")
+    environ = environment_of(early.process.pid)
     early.discard()
     assert f"GIVEN={os.environ['HOME']}/x ${{NO_SUCH_VARIABLE}}".encode() in environ
     assert f"JPY_PARENT_PID={os.getpid()}".encode() in environ
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """Return it once the system has it: for a moment after its start a program has none."""
+    deadline = time.monotonic() + 20
+    while not (environ := Path(f"/proc/{pid}/environ").read_bytes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return environ.split(b"\0")
 
 
 def test_a_folder_that_is_gone_is_left_to_the_long_way(tmp_path: Path, runtime: Path) -> None:
