@@ -23,7 +23,7 @@ from notebook_sources import PACKAGES, copied, notebooks, unpacked
 
 HERE = Path(__file__).parent
 KNOWN = tomllib.loads((HERE / "known_differences.toml").read_text())
-SECONDS = "60"  # for each cell, on both sides
+SECONDS = "75"  # for each cell, on both sides; one notebook sleeps for 60 s
 
 Place = tuple[str, int | None]  # a notebook and its cell; None when only one side has a result
 
