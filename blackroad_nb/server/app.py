@@ -65,7 +65,7 @@ class BlackRoadApp(SettingsTraits, ExtensionApp):
             signal.signal(signal.SIGINT, self._interrupted)
         await self.parts.start()
         # What a server has loaded stays for as long as it lives. Python would look through all
-        # of it once in some thousand cells, for 100 to 200 ms in which nobody gets an answer.
+        # of it now and then, for 110 to 190 ms in which nobody gets an answer.
         gc.freeze()
 
     def _interrupted(self, *_: object) -> None:

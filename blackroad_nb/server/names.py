@@ -10,6 +10,7 @@ from typing import Any
 
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
 
+from blackroad_nb.core.witness import storable
 from blackroad_nb.server.websocket_tap import Who
 
 _HUB_PREFIX = "JUPYTERHUB_SERVICE_PREFIX"
@@ -17,7 +18,7 @@ _HUB_USER = "JUPYTERHUB_USER"
 
 
 class Names:
-    """Names for the record, each with where it comes from.
+    """Names for the record, as a database takes them, each with where it comes from.
 
     Args:
         environ: tells whether a hub started this server, and for whom.
@@ -26,7 +27,7 @@ class Names:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._prefix = environ.get(_HUB_PREFIX)
         user = environ.get(_HUB_USER) if self._prefix else None
-        self.owner: Who = (user, "hub") if user else (_os_user(), "os")
+        self.owner: Who = (storable(user), "hub") if user else (storable(_os_user()), "os")
 
     def server(self, port: int) -> str:
         """Name this server the same way every time it starts in its place."""
@@ -40,7 +41,7 @@ class Names:
             return self.owner
         source = self.source(handler.settings.get("identity_provider"))
         # The names that Jupyter's own providers give are drawn at random.
-        return (self.owner[0] if source == "token" else name), source
+        return (self.owner[0] if source == "token" else storable(name)), source
 
     def source(self, provider: Any) -> str:
         """Say where the names of signed-in users come from."""

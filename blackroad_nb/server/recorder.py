@@ -29,7 +29,6 @@ from blackroad_nb.core.witness import (
     Event,
     KernelEnded,
     Moment,
-    storable,
 )
 from blackroad_nb.managers.recording import RecordWriter
 from blackroad_nb.server.iopub_source import (
@@ -45,7 +44,6 @@ from blackroad_nb.server.websocket_tap import (
     SETTING,
     Sent,
     WatchedConnection,
-    Who,
     improved,
     read_request,
 )
@@ -244,16 +242,12 @@ class ServerRecorder:
         sent, watched.sent = watched.sent, []
         for one in sent:
             try:
-                request = read_request(one, self._identify)
+                request = read_request(one, self._names.behind)
                 if request is not None:
                     wall = now.wall - timedelta(seconds=now.monotonic - one.at)
                     watched.tracker.feed(request, Moment(wall, one.at))  # never ends anything
             except Exception as error:  # the request is on its way; only the record suffers
                 self.on_fault("websocket", error)
-
-    def _identify(self, handler: Any) -> Who:
-        user, source = self._names.behind(handler)
-        return (storable(user) if user is not None else None), source
 
     def _store(self) -> None:
         """All that had come was read: what became of it need not gather any longer."""
